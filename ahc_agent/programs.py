@@ -1,0 +1,141 @@
+"""The one door to outside programs (fio, sysbench, iperf3, smartctl, ipmitool, ...).
+
+Every call has an argument list (never a shell), a time limit, bounded and captured output and typed
+errors. The child gets a process group of its own, so that its own children die with it at the time
+limit, when the caller is cancelled, and when the calling thread's process dies.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ahc_agent.errors import ProgramError, ProgramFailed, ProgramMissing, ProgramTimeout
+
+#: More output than this from one program is refused: nothing that we run prints so much.
+OUTPUT_LIMIT_BYTES = 32 * 1024 * 1024
+
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What a program left behind. ``duration_s`` is wall-clock time."""
+
+    argv: tuple[str, ...]
+    exit_status: int
+    stdout: bytes
+    stderr: bytes
+    duration_s: float
+
+    def text(self) -> str:
+        """Standard output as text; bytes that are not UTF-8 are replaced."""
+        return self.stdout.decode("utf-8", "replace")
+
+
+def find(program: str) -> str | None:
+    """Path of an installed program, or None. ``/usr/sbin`` and ``/sbin`` are always searched too."""
+    path = os.environ.get("PATH", os.defpath)
+    return shutil.which(program, path=f"{path}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin")
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    time_limit_s: float,
+    env: Mapping[str, str] | None = None,
+    cpus: Sequence[int] | None = None,
+    ok_statuses: Sequence[int] | None = (0,),
+    cancelled: threading.Event | None = None,
+    stdin: bytes | None = None,
+) -> Finished:
+    """Run a program to its end.
+
+    ``cpus`` pins it (``sched_setaffinity``); ``ok_statuses`` None takes every exit status (smartctl
+    reports health in it); ``cancelled`` ends it early as a time limit does.
+
+    Raises ProgramMissing, ProgramTimeout (also when cancelled) or ProgramFailed.
+    """
+    path = find(argv[0])
+    if path is None:
+        raise ProgramMissing(argv[0])
+    started = time.monotonic()
+    try:
+        child = subprocess.Popen(
+            [path, *argv[1:]],
+            stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "LC_ALL": "C", **(env or {})},
+            preexec_fn=_prepare_child(cpus),
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ProgramFailed(argv[0], f"cannot be started: {error.strerror}") from error
+    stdout, stderr = _gather(child, argv[0], started + time_limit_s, cancelled, stdin)
+    finished = Finished(tuple(argv), child.returncode, stdout, stderr, time.monotonic() - started)
+    if ok_statuses is not None and finished.exit_status not in ok_statuses:
+        said = (stderr or stdout).decode("utf-8", "replace").strip().splitlines()
+        raise ProgramFailed(
+            argv[0], f"exit status {finished.exit_status}: {said[-1][:300] if said else 'no output'}"
+        )
+    return finished
+
+
+def _prepare_child(cpus: Sequence[int] | None) -> Callable[[], None]:
+    parent = os.getpid()
+
+    def prepare() -> None:
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
+        if cpus is not None:
+            os.sched_setaffinity(0, cpus)
+
+    return prepare
+
+
+def _gather(
+    child: subprocess.Popen[bytes],
+    program: str,
+    deadline: float,
+    cancelled: threading.Event | None,
+    stdin: bytes | None,
+) -> tuple[bytes, bytes]:
+    """Collect both outputs until the program ends; kill its whole group on any way out but the good one."""
+    ended = False
+    try:
+        while True:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise ProgramTimeout(program, "did not end within its time limit and was killed")
+            if cancelled is not None and cancelled.is_set():
+                raise ProgramTimeout(program, "cancelled")
+            try:
+                stdout, stderr = child.communicate(stdin, timeout=min(left, 0.2))
+                ended = True
+            except subprocess.TimeoutExpired:
+                stdin = None
+                continue
+            if len(stdout) + len(stderr) > OUTPUT_LIMIT_BYTES:
+                raise ProgramError(program, "printed more than can be right")
+            return stdout, stderr
+    finally:
+        if not ended:
+            _kill_group(child)
+
+
+def _kill_group(child: subprocess.Popen[bytes]) -> None:
+    try:
+        os.killpg(child.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    child.communicate()

@@ -1,0 +1,1 @@
+"""How agents and server talk: typed messages, their codec, keys, and the agent's end of the link."""

@@ -1,0 +1,1 @@
+"""The subcommands of ``ahc``, one module each, imported only when called."""

@@ -1,0 +1,1 @@
+"""The agents' side of the server: one ROUTER socket, its peers, and what they say."""

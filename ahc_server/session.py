@@ -1,0 +1,66 @@
+"""A session as the judge and the reports see it: plain typed data, loaded from the store or imported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ahc_agent.facts import Inventory
+from ahc_agent.wire.messages import Identity, TaskOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRecord:
+    """One machine that takes part. ``node`` is its display id, unique in the session (see ``ids``).
+
+    ``lost``: why it vanished, None while it is there. ``id_note``: why its id is not its serial, where that is so.
+    """
+
+    machine: str
+    node: str
+    identity: Identity
+    inventory: Inventory | None = None
+    lost: str | None = None
+    id_note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeRecord:
+    """One task's outcome on one machine. ``hosts`` is how many machines ran at once in this step (ramp-up)."""
+
+    task_id: str
+    machine: str
+    job: str
+    component: str
+    step: int
+    hosts: int
+    outcome: TaskOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """One step of the plan: a job at one host count. Times are Unix seconds, None before it happened.
+
+    ``start_jitter_s``: spread of the starts over its machines (latest minus earliest of the agents' delays).
+    """
+
+    step: int
+    job: str
+    component: str
+    hosts: int
+    state: str
+    started_at_s: float | None = None
+    ended_at_s: float | None = None
+    start_jitter_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Everything that one session holds, in a fixed order (nodes by id, outcomes by task id)."""
+
+    name: str
+    plan: str
+    state: str
+    created_at_s: float
+    nodes: list[NodeRecord] = field(default_factory=list)
+    outcomes: list[OutcomeRecord] = field(default_factory=list)
+    steps: list[StepRecord] = field(default_factory=list)
