@@ -1,0 +1,40 @@
+# What a newcomer needs: make demo, make test. Both install what is missing; run twice, the second run installs nothing.
+
+VENV := .venv
+PYTHON ?= python3
+STAMP := $(VENV)/.installed
+
+.PHONY: help demo test lint bench clean install
+
+help:
+	@echo "make demo     a server, six nodes, two of them broken on purpose, and the report that names them"
+	@echo "make test     lint, types and all tests"
+	@echo "make bench    the benchmarks, peers side by side"
+	@echo "make install  system packages and the virtual environment, nothing else"
+
+demo: install
+	$(VENV)/bin/ahc lab --nodes 6 --break n3=slow-disk --break n5=slow-nic --plan quick --check
+
+test: install lint
+	$(VENV)/bin/pytest
+
+lint: install
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+bench: install
+	@sh .ci/packages bench
+	$(VENV)/bin/pytest benchmarks --benchmark-only --benchmark-disable-gc -s
+
+install: $(STAMP)
+
+# The stamp holds what was installed from; it is made anew when pyproject.toml or the pins change.
+$(STAMP): pyproject.toml constraints.txt .ci/packages
+	@sh .ci/packages run
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[server,dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .venv-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks *.egg-info
