@@ -12,10 +12,13 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
 
 from ahc_agent.errors import ProgramError, ProgramFailed, ProgramMissing, ProgramTimeout
 
@@ -68,19 +71,20 @@ def run(
     if path is None:
         raise ProgramMissing(argv[0])
     started = time.monotonic()
-    try:
-        child = subprocess.Popen(
-            [path, *argv[1:]],
-            stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**os.environ, "LC_ALL": "C", **(env or {})},
-            preexec_fn=_prepare_child(cpus),
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise ProgramFailed(argv[0], f"cannot be started: {error.strerror}") from error
-    stdout, stderr = _gather(child, argv[0], started + time_limit_s, cancelled, stdin)
+    with _input_file(stdin) as source:
+        try:
+            child = subprocess.Popen(
+                [path, *argv[1:]],
+                stdin=source,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env={**os.environ, "LC_ALL": "C", **(env or {})},
+                preexec_fn=_prepare_child(cpus),
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise ProgramFailed(argv[0], f"cannot be started: {error.strerror}") from error
+    stdout, stderr = _gather(child, argv[0], started + time_limit_s, cancelled)
     finished = Finished(tuple(argv), child.returncode, stdout, stderr, time.monotonic() - started)
     if ok_statuses is not None and finished.exit_status not in ok_statuses:
         said = (stderr or stdout).decode("utf-8", "replace").strip().splitlines()
@@ -88,6 +92,16 @@ def run(
             argv[0], f"exit status {finished.exit_status}: {said[-1][:300] if said else 'no output'}"
         )
     return finished
+
+
+def _input_file(data: bytes | None) -> IO[bytes]:
+    """Input comes from a file, not a pipe: Popen.communicate cannot go on with its input after a timeout."""
+    if data is None:
+        return Path(os.devnull).open("rb")
+    source = tempfile.TemporaryFile()
+    source.write(data)
+    source.seek(0)
+    return source
 
 
 def _prepare_child(cpus: Sequence[int] | None) -> Callable[[], None]:
@@ -108,7 +122,6 @@ def _gather(
     program: str,
     deadline: float,
     cancelled: threading.Event | None,
-    stdin: bytes | None,
 ) -> tuple[bytes, bytes]:
     """Collect both outputs until the program ends; kill its whole group on any way out but the good one."""
     ended = False
@@ -120,10 +133,9 @@ def _gather(
             if cancelled is not None and cancelled.is_set():
                 raise ProgramTimeout(program, "cancelled")
             try:
-                stdout, stderr = child.communicate(stdin, timeout=min(left, 0.2))
+                stdout, stderr = child.communicate(timeout=min(left, 0.2))
                 ended = True
             except subprocess.TimeoutExpired:
-                stdin = None
                 continue
             if len(stdout) + len(stderr) > OUTPUT_LIMIT_BYTES:
                 raise ProgramError(program, "printed more than can be right")
