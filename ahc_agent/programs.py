@@ -98,7 +98,7 @@ def _input_file(data: bytes | None) -> IO[bytes]:
     """Input comes from a file, not a pipe: Popen.communicate cannot go on with its input after a timeout."""
     if data is None:
         return Path(os.devnull).open("rb")
-    source = tempfile.TemporaryFile()
+    source = tempfile.TemporaryFile()  # noqa: SIM115 — the caller closes it
     source.write(data)
     source.seek(0)
     return source
