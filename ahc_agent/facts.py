@@ -15,6 +15,8 @@ SCHEMA = "ahc.inventory/1"
 
 #: No text of an inventory is longer than this.
 Text = Annotated[str, msgspec.Meta(max_length=4096)]
+#: A number that is neither NaN nor infinite. Every float that crosses the wire is one.
+Finite = Annotated[float, msgspec.Meta(ge=-1e300, le=1e300)]
 
 
 class Fact(msgspec.Struct, kw_only=True):
@@ -141,7 +143,7 @@ class Smart(Fact, kw_only=True):
     """Health of a disk as ``smartctl --json`` tells it; counters are lifetime totals."""
 
     passed: bool | None = None
-    temperature_celsius: float | None = None
+    temperature_celsius: Finite | None = None
     power_on_hours: int | None = None
     reallocated_sectors: int | None = None
     pending_sectors: int | None = None
@@ -236,9 +238,9 @@ class PciDevice(Fact, kw_only=True):
     driver: Text | None = None
     numa_node: int | None = None
     accelerator: bool = False
-    link_speed_gtps: float | None = None
+    link_speed_gtps: Finite | None = None
     link_width: int | None = None
-    link_speed_max_gtps: float | None = None
+    link_speed_max_gtps: Finite | None = None
     link_width_max: int | None = None
 
 
@@ -286,9 +288,9 @@ class Sensor(Fact, kw_only=True):
     name: Text
     chip: Text | None = None
     kind: Text
-    value: float | None = None
+    value: Finite | None = None
     unit: Text
-    critical: float | None = None
+    critical: Finite | None = None
     alarm: bool | None = None
 
 

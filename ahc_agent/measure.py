@@ -12,9 +12,9 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from ahc_agent.facts import Finite as Finite
 from ahc_agent.facts import Text
 
-Finite = Annotated[float, msgspec.Meta(ge=-1e300, le=1e300)]
 Component = Literal["cpu", "memory", "numa", "disk", "network", "health"]
 Stop = Literal["converged", "time", "samples", "cancelled"]
 
@@ -29,19 +29,19 @@ class Conditions(msgspec.Struct, kw_only=True, frozen=True):
     ``frequency_hz``: mean of the CPUs in use, read at the end; ``temperature_celsius``: the hottest, at the end.
     """
 
-    steal_fraction: float | None = None
-    others_cpu_fraction: float | None = None
+    steal_fraction: Finite | None = None
+    others_cpu_fraction: Finite | None = None
     involuntary_switches: int | None = None
     throttle_events: int | None = None
     frequency_hz: int | None = None
-    temperature_celsius: float | None = None
+    temperature_celsius: Finite | None = None
 
 
 class Sample(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     """One observation. ``disturbed`` says by what (``"steal 0.12"``); empty means undisturbed."""
 
     value: Finite
-    at_s: float = 0.0
+    at_s: Finite = 0.0
     disturbed: Text = ""
 
 
@@ -62,7 +62,7 @@ class Measurement(msgspec.Struct, kw_only=True, frozen=True):
     ci95: Finite | None = None
     samples: Annotated[list[Sample], msgspec.Meta(max_length=4096)] = []
     stop: Stop | None = None
-    duration_s: float = 0.0
+    duration_s: Finite = 0.0
     conditions: Conditions | None = None
     error: Text | None = None
 

@@ -61,7 +61,9 @@ class Identity(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Message(msgspec.Struct, kw_only=True, frozen=True, tag_field="type", tag=lambda name: name.lower()):
-    """Base of all messages; the tag is the class name in lower case."""
+    """Base of all messages; the tag is the class name in lower case, ``v`` the protocol version."""
+
+    v: int = PROTOCOL_VERSION
 
 
 # ── agent → server ─────────────────────────────────────────────────────────────────────────────────
