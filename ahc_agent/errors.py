@@ -14,6 +14,10 @@
     │   └── ProgramFailed         it ended with an exit status that is not 0, or said nonsense
     ├── WriteRefused              a destructive benchmark was asked on a disk that could hold data
     ├── WireError                 a frame that cannot be taken: malformed, oversized, nested, other version
+    ├── PeerError                 the other end of a pairwise network test did not do its part
+    │   ├── PeerSilent            nothing came from it within the time limit: the network between does not carry
+    │   └── PeerGone              it closed the connection, or died
+    ├── Cancelled                 the task was called off
     └── NotThere                  a collector's "this machine has no such part": not a failure
 """
 
@@ -86,7 +90,27 @@ class WriteRefused(AhcError):
 
 
 class WireError(AhcError):
-    """A frame from the network was refused."""
+    """A frame from the network was refused. ``kind`` is what is counted: see ``ahc_agent.wire.codec``."""
+
+    def __init__(self, kind: str, problem: str) -> None:
+        super().__init__(f"{kind} frame: {problem}")
+        self.kind = kind
+
+
+class PeerError(AhcError):
+    """The other end of a pairwise network test did not do its part."""
+
+
+class PeerSilent(PeerError):
+    """Nothing came from the peer within the time limit."""
+
+
+class PeerGone(PeerError):
+    """The peer closed its connection: it gave up, was cancelled or died."""
+
+
+class Cancelled(AhcError):
+    """The server or the operator called the task off."""
 
 
 class NotThere(AhcError):
