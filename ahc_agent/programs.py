@@ -15,7 +15,8 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -67,10 +68,55 @@ def run(
 
     Raises ProgramMissing, ProgramTimeout (also when cancelled) or ProgramFailed.
     """
+    with running(argv, env=env, cpus=cpus, stdin=stdin) as program:
+        return program.finish(time_limit_s, ok_statuses=ok_statuses, cancelled=cancelled)
+
+
+class Running:
+    """A program under way; made by ``running``."""
+
+    def __init__(self, argv: Sequence[str], child: subprocess.Popen[bytes]) -> None:
+        self._argv = tuple(argv)
+        self._child = child
+        self._started = time.monotonic()
+
+    def alive(self) -> bool:
+        return self._child.poll() is None
+
+    def finish(
+        self,
+        time_limit_s: float,
+        *,
+        ok_statuses: Sequence[int] | None = (0,),
+        cancelled: threading.Event | None = None,
+    ) -> Finished:
+        """Wait for its end, ``time_limit_s`` from now at most; arguments and errors as of ``run``."""
+        name, child = self._argv[0], self._child
+        stdout, stderr = _gather(child, name, time.monotonic() + time_limit_s, cancelled)
+        finished = Finished(self._argv, child.returncode, stdout, stderr, time.monotonic() - self._started)
+        if ok_statuses is not None and finished.exit_status not in ok_statuses:
+            said = (stderr or stdout).decode("utf-8", "replace").strip().splitlines()
+            problem = said[-1][:300] if said else "no output"
+            raise ProgramFailed(name, f"exit status {finished.exit_status}: {problem}")
+        return finished
+
+
+@contextmanager
+def running(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    cpus: Sequence[int] | None = None,
+    stdin: bytes | None = None,
+) -> Iterator[Running]:
+    """A program beside the caller (a server for one measurement); its whole group is killed on the way out.
+
+    Its output waits in pipes: one that prints more than 64 KiB stands still until ``finish`` is called.
+    The program dies with the calling thread. Raises ProgramMissing or ProgramFailed (cannot be started).
+    """
     path = find(argv[0])
     if path is None:
         raise ProgramMissing(argv[0])
-    started = time.monotonic()
     with _input_file(stdin) as source:
         try:
             child = subprocess.Popen(
@@ -84,14 +130,14 @@ def run(
             )
         except OSError as error:
             raise ProgramFailed(argv[0], f"cannot be started: {error.strerror}") from error
-    stdout, stderr = _gather(child, argv[0], started + time_limit_s, cancelled)
-    finished = Finished(tuple(argv), child.returncode, stdout, stderr, time.monotonic() - started)
-    if ok_statuses is not None and finished.exit_status not in ok_statuses:
-        said = (stderr or stdout).decode("utf-8", "replace").strip().splitlines()
-        raise ProgramFailed(
-            argv[0], f"exit status {finished.exit_status}: {said[-1][:300] if said else 'no output'}"
-        )
-    return finished
+    try:
+        yield Running(argv, child)
+    finally:
+        if child.returncode is None:
+            _kill_group(child)
+        for pipe in (child.stdout, child.stderr):
+            if pipe is not None:
+                pipe.close()
 
 
 def _input_file(data: bytes | None) -> IO[bytes]:
