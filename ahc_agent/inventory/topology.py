@@ -1,0 +1,218 @@
+"""Which CPUs there are, and which of them share a core, a socket.
+
+Read from ``/sys/devices/system/cpu/cpuN/topology`` (kernel: Documentation/admin-guide/cputopology.rst, ABI file
+sysfs-devices-system-cpu), with these rules, which are hwloc's:
+
+- A CPU counts when it is online and has a ``topology`` folder. Whether a cpuset or cgroup lets the reading process run
+  there does not matter: it is a fact of the process, not of the machine.
+- Cores and sockets are the distinct sets of counting CPUs that the sibling masks name. Their numbers are not used: they
+  repeat over sockets and books, or are -1. Kernels before 5.3 know only ``thread_siblings`` and ``core_siblings``.
+- On AMD families 21 and 22 the threads of a compute unit are cores of their own where their ``core_id`` differ. A saved
+  tree must say that it is x86 (``saved_facts``) for that; hwloc takes no CPU vendor's quirk for granted without.
+
+A set of CPUs is an int with bit N for CPU N: exact, fast and of any size.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ahc_agent.inventory.root import Root
+
+CPU_FOLDER = "/sys/devices/system/cpu"
+
+#: CPU and NUMA node numbers from here on are nonsense (the kernel's own limits are 8192 CPUs and 1024 nodes).
+NUMBER_LIMIT = 65536
+
+_CPU_NAME = re.compile(r"cpu(\d{1,5})")
+_MASK = re.compile(r"[0-9a-fA-F]{1,8}(?:,[0-9a-fA-F]{8})*|[0-9a-fA-F]{1,16384}")
+_RANGE = re.compile(r"(\d{1,6})(?:-(\d{1,6})(?::(\d{1,6})/(\d{1,6}))?)?")
+_X86 = re.compile(r"x86_64|i[3-6]86")
+_AMD_COMPUTE_UNITS = re.compile(r"^vendor_id\s*:\s*AuthenticAMD$.*?^cpu family\s*:\s*(?:21|22)$", re.M | re.S)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """CPUs that belong together; ``number`` is the kernel's own (``core_id``, ``physical_package_id``), where it tells."""
+
+    cpus: int
+    number: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """``online`` are the counting CPUs.
+
+    ``cores`` and ``sockets`` are empty where the kernel does not tell them (no ``topology`` folder).
+    """
+
+    present: int
+    online: int
+    cores: tuple[Group, ...]
+    sockets: tuple[Group, ...]
+
+
+def read_topology(root: Root) -> Topology:
+    """The counting CPUs, their cores and sockets (in the order of their physical id)."""
+    folders = _cpu_folders(root)
+    running = _running(root, folders)
+    told = _with_topology(root, running)
+    present = parse_list(root.text(f"{CPU_FOLDER}/present"))
+    cores, sockets = _siblings(root, told)
+    return Topology(
+        present=folders if present is None else present,
+        online=told or running,
+        cores=tuple(cores),
+        sockets=tuple(sorted(sockets, key=_by_number)),
+    )
+
+
+def online_cpus(root: Root) -> int:
+    """The counting CPUs alone: cheaper than the whole topology."""
+    running = _running(root, _cpu_folders(root))
+    return _with_topology(root, running) or running
+
+
+def saved_facts(root: Root) -> dict[str, str]:
+    """What ``hwloc-gather-topology`` noted beside a tree that it saved: "Architecture", "OSRelease", "HostName", ..."""
+    lines = (line.partition(": ") for line in (root.text("/proc/hwloc-nofile-info") or "").splitlines())
+    return {name: value.strip() for name, colon, value in lines if colon and value.strip()}
+
+
+def parse_mask(text: str | None) -> int | None:
+    """A kernel CPU mask ("00000000,0000000f") as a set; None where it is none."""
+    return int(text.replace(",", ""), 16) if text and _MASK.fullmatch(text) else None
+
+
+def parse_list(text: str | None) -> int | None:
+    """A kernel CPU list ("0-3,8,16-31:2/4") as a set; None where it is none. An empty file counts as none.
+
+    The form is in Documentation/admin-guide/kernel-parameters.rst: ``a-b:used/group`` takes the first ``used`` of each
+    ``group`` numbers.
+    """
+    if not text:
+        return None
+    cpus = 0
+    for item in text.split(","):
+        found = _RANGE.fullmatch(item.strip())
+        if found is None:
+            return None
+        first, last, used, group = (int(part) if part else None for part in found.groups())
+        assert first is not None
+        last = first if last is None else last
+        if last < first or last >= NUMBER_LIMIT or used == 0 or group == 0:
+            return None
+        if used is None or group is None or used >= group:
+            cpus |= (1 << (last + 1)) - (1 << first)
+        else:
+            cpus |= mask_of(cpu for cpu in range(first, last + 1) if (cpu - first) % group < used)
+    return cpus
+
+
+def format_list(cpus: int) -> str:
+    """A set as the kernel writes it: "0-3,8"; the empty set is ""."""
+    ranges: list[list[int]] = []
+    for cpu in members(cpus):
+        if ranges and ranges[-1][1] == cpu - 1:
+            ranges[-1][1] = cpu
+        else:
+            ranges.append([cpu, cpu])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)
+
+
+def members(cpus: int) -> Iterator[int]:
+    """The numbers in a (finite) set, ascending."""
+    while cpus:
+        lowest = cpus & -cpus
+        yield lowest.bit_length() - 1
+        cpus ^= lowest
+
+
+def first_of(cpus: int) -> int:
+    """The lowest number of a set that is not empty."""
+    return (cpus & -cpus).bit_length() - 1
+
+
+def mask_of(numbers: Iterator[int]) -> int:
+    """The set of some numbers."""
+    cpus = 0
+    for number in numbers:
+        cpus |= 1 << number
+    return cpus
+
+
+def _by_number(group: Group) -> tuple[int, int]:
+    """Order by physical id; those that have none (-1, as on some Arm and RISC-V machines) by their first CPU."""
+    return (group.number if group.number is not None else -1, first_of(group.cpus))
+
+
+def _cpu_folders(root: Root) -> int:
+    names = (_CPU_NAME.fullmatch(name) for name in root.names(CPU_FOLDER))
+    return mask_of(int(found[1]) for found in names if found and int(found[1]) < NUMBER_LIMIT)
+
+
+def _running(root: Root, folders: int) -> int:
+    """The online CPUs; kernels before 2.6.26 have no list, only one file per CPU (none for a CPU that cannot go offline)."""
+    online = parse_list(root.text(f"{CPU_FOLDER}/online"))
+    if online is not None:
+        return online & folders if folders else online
+    return mask_of(cpu for cpu in members(folders) if root.integer(f"{CPU_FOLDER}/cpu{cpu}/online") != 0)
+
+
+def _with_topology(root: Root, cpus: int) -> int:
+    """Those of ``cpus`` whose topology the kernel tells; hwloc leaves the others out."""
+    return mask_of(cpu for cpu in members(cpus) if root.exists(f"{CPU_FOLDER}/cpu{cpu}/topology"))
+
+
+def _siblings(root: Root, cpus: int) -> tuple[list[Group], list[Group]]:
+    """The distinct cores and sockets among ``cpus``: each is taken at its first CPU."""
+    if not cpus:
+        return [], []
+    core_file, socket_file = _sibling_files(root, cpus)
+    split_units = _has_compute_units(root)
+    cores: list[Group] = []
+    sockets: list[Group] = []
+    for cpu in members(cpus):
+        topology = f"{CPU_FOLDER}/cpu{cpu}/topology"
+        threads = (parse_mask(root.text(f"{topology}/{core_file}")) or 0) & cpus
+        if threads and split_units is None and threads & (threads - 1):
+            split_units = _core_ids_differ(root, threads)
+        first = not threads or first_of(threads) == cpu
+        if threads and (first or split_units):
+            cores.append(Group(1 << cpu if split_units else threads, _number(root, f"{topology}/core_id")))
+        if first:
+            package = (parse_mask(root.text(f"{topology}/{socket_file}")) or 0) & cpus
+            if package and first_of(package) == cpu:
+                sockets.append(Group(package, _number(root, f"{topology}/physical_package_id")))
+    return cores, sockets
+
+
+def _sibling_files(root: Root, cpus: int) -> tuple[str, str]:
+    """The names of the mask files, new (since Linux 5.3) or old."""
+    topology = f"{CPU_FOLDER}/cpu{first_of(cpus)}/topology"
+    if root.exists(f"{topology}/package_cpus") or root.exists(f"{topology}/core_cpus"):
+        return "core_cpus", "package_cpus"
+    return "thread_siblings", "core_siblings"
+
+
+def _has_compute_units(root: Root) -> bool | None:
+    """False: threads of a core are threads. None: an AMD family with compute units, where ``core_id`` decides."""
+    machine = os.uname().machine if root.live else saved_facts(root).get("Architecture", "")
+    if not _X86.fullmatch(machine):
+        return False
+    first = (root.text("/proc/cpuinfo") or "").partition("\n\n")[0]
+    return None if _AMD_COMPUTE_UNITS.search(first) else False
+
+
+def _core_ids_differ(root: Root, threads: int) -> bool:
+    first, second = list(members(threads))[:2]
+    ids = [root.integer(f"{CPU_FOLDER}/cpu{cpu}/topology/core_id") for cpu in (first, second)]
+    return ids[0] != ids[1]
+
+
+def _number(root: Root, path: str) -> int | None:
+    number = root.integer(path)
+    return number if number is not None and number >= 0 else None
