@@ -12,7 +12,7 @@ from ahc_server.lab import kernel
 
 #: RFC 2544 sets 198.18.0.0/15 aside for measuring networks. It exists inside the lab's own namespaces only.
 SUBNET = "198.18.0"
-PREFIX_LENGTH = 16
+PREFIX_LENGTH = 24
 #: Speed of a healthy cable, bit/s.
 LINE_BITS_PER_S = 1_000_000_000
 
@@ -95,8 +95,7 @@ class SwitchedNetwork:
         return self._spaces[node]
 
     def address(self, node: str) -> str:
-        high, low = divmod(self._index[node] + 10, 250)
-        return f"{SUBNET.rpartition('.')[0]}.{high}.{low + 1}"
+        return f"{SUBNET}.{self._index[node] + 11}"
 
     def set_speed(self, node: str, factor: float) -> None:
         """Shape both directions to a part of the healthy speed."""
@@ -135,8 +134,7 @@ class LoopbackNetwork:
         return None
 
     def address(self, node: str) -> str:
-        high, low = divmod(self._index[node] + 10, 250)
-        return f"127.0.{high}.{low + 1}"
+        return f"127.0.0.{self._index[node] + 11}"
 
     def set_speed(self, node: str, factor: float) -> None:
         raise NotImplementedError("loopback has no card to slow down")

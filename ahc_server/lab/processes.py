@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ from ahc_server.lab import kernel
 log = logging.getLogger(__name__)
 
 MARK = "AHC_LAB"
+
+#: A process of the lab.
+Child = subprocess.Popen[bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,7 @@ def start(
     place: Place | None = None,
     stdout: int | None = None,
     stderr: int | None = None,
-) -> subprocess.Popen[bytes]:
+) -> Child:
     """Start a process of the lab in a session of its own; it dies with the thread that started it.
 
     ``stdout`` and ``stderr`` are open descriptors; None is the lab's own. Raises ProgramFailed.
@@ -72,6 +76,20 @@ def start(
         )
     except (OSError, subprocess.SubprocessError) as error:
         raise ProgramFailed(argv[0], f"cannot be started in its place: {error}") from error
+
+
+def start_watchdog(ledger: Path) -> Child:
+    """Start the process that outlives a killed lab (``watchdog``). It carries no mark: it is the one that ends the others.
+
+    Close its ``stdin`` and wait for it when the lab has cleaned up.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-m", "ahc_server.lab.watchdog", str(ledger)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 def marked(lab_id: str) -> Iterator[int]:

@@ -6,22 +6,10 @@ ledger still names then is removed. Signals from a terminal do not reach it: it 
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
 from ahc_server.lab.ledger import Ledger
-
-
-def start(ledger: Path) -> subprocess.Popen[bytes]:
-    """Start the watchdog of a lab. Close its ``stdin`` and wait for it when the lab has cleaned up."""
-    return subprocess.Popen(
-        [sys.executable, "-m", __name__, str(ledger)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
 
 
 def main() -> None:

@@ -1,0 +1,163 @@
+"""A lab from start to end: build, break, run the plan, print the report, compare it with what was broken."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+import click
+import msgspec
+
+from ahc_agent import programs
+from ahc_agent.errors import NoData
+from ahc_server.lab.fleet import Fleet, report_command
+from ahc_server.lab.model import Breakage, LabSpec
+from ahc_server.lab.network import LINE_BITS_PER_S, SwitchedNetwork
+from ahc_server.lab.parts import Parts
+from ahc_server.lab.processes import Child
+from ahc_server.paths import Where
+from ahc_server.store import Store
+
+_LOOK_S = 1.0
+_REPORT_TIME_LIMIT_S = 120.0
+
+
+def run_lab(fleet: Fleet, plan: str, session: str, form: str) -> int:
+    """Run a plan on a fleet that was built, and print its report; returns the exit status of ``ahc run``.
+
+    Raises AhcError when server or report fail.
+    """
+    say(describe(fleet.spec, fleet.parts))
+    for note in fleet.parts.notes:
+        say(note)
+    fleet.start_server()
+    for node in fleet.spec.nodes:
+        fleet.start_agent(node)
+    later: list[Breakage] = []
+    for breakage in fleet.spec.breakages:
+        if breakage.fault.midway:
+            later.append(breakage)
+            say(f"will break {breakage.node} midway: {breakage.fault.name}, {breakage.fault.summary}")
+        else:
+            _break(fleet, breakage)
+    status = _follow(fleet, fleet.start_run(plan, session), session, later)
+    if status in (0, 1):
+        sys.stdout.flush()
+        fleet.start_report(session, form).wait()
+    return status
+
+
+def _follow(fleet: Fleet, run: Child, session: str, later: list[Breakage]) -> int:
+    """Wait for the plan's end; break what is to be broken when half of its steps are done."""
+    looked = time.monotonic()
+    while run.poll() is None:
+        fleet.check_server()
+        time.sleep(0.1)
+        if later and time.monotonic() - looked > _LOOK_S:
+            looked = time.monotonic()
+            if _half_done(fleet.where, session):
+                while later:
+                    _break(fleet, later.pop())
+    for breakage in later:
+        say(f"the plan was over before {breakage.node} could be broken")
+    return run.returncode
+
+
+def _half_done(where: Where, session: str) -> bool:
+    try:
+        steps = Store(where.store).load_session(session).steps
+    except NoData:
+        return False
+    return bool(steps) and 2 * sum(step.ended_at_s is not None for step in steps) >= len(steps)
+
+
+def _break(fleet: Fleet, breakage: Breakage) -> None:
+    say(f"broke {breakage.node}: {breakage.fault.name}, {fleet.inject(breakage)}")
+
+
+def describe(spec: LabSpec, parts: Parts) -> str:
+    """One sentence: the healthy fleet."""
+    what = []
+    if isinstance(parts.network, SwitchedNetwork):
+        what.append(f"a network card of {LINE_BITS_PER_S / 1e9:g} Gbit/s")
+    if parts.cgroups is not None:
+        limit = spec.health.disk
+        if all(disk.device for disk in parts.disks.values()):
+            what.append(f"a disk of {limit.bytes_per_s / 1e6:,.0f} MB/s and {limit.iops:,} IOPS")
+        what.append(f"{spec.health.cpus:.0%} of a CPU")
+    each = f", each with {' and '.join(what)}" if what else ""
+    return f"{len(spec.nodes)} nodes, {spec.nodes[0]} to {spec.nodes[-1]}{each}"
+
+
+def say(text: str) -> None:
+    """Progress goes to standard error."""
+    click.echo(f"lab: {text}", err=True)
+
+
+class _Node(msgspec.Struct):
+    id: str
+    verdict: str
+
+
+class _Finding(msgspec.Struct):
+    element: str
+    component: str
+    severity: str
+    nodes: list[str] = []
+
+
+class _Report(msgspec.Struct):
+    nodes: list[_Node]
+    findings: list[_Finding]
+
+
+def check(where: Where, session: str, breakages: Sequence[Breakage]) -> list[str]:
+    """What the report got wrong, one sentence each: broken nodes that it does not name, in the component that was broken,
+    and healthy nodes that it does. Empty: all right."""
+    argv = report_command(where, session, "json")
+    said = programs.run(argv, time_limit_s=_REPORT_TIME_LIMIT_S, ok_statuses=(0, 1)).stdout
+    return compare(said, breakages)
+
+
+def compare(report: bytes, breakages: Sequence[Breakage]) -> list[str]:
+    """As ``check``, from the report's JSON (``ahc.report/1``). Raises msgspec.ValidationError."""
+    read = msgspec.json.decode(report, type=_Report)
+    broken = {breakage.node: breakage.fault for breakage in breakages}
+    wrong = []
+    for node in read.nodes:
+        fault = broken.pop(node.id, None)
+        if fault is None:
+            if node.verdict != "pass":
+                wrong.append(f"{node.id} is healthy, but the report says {node.verdict}")
+            continue
+        seen = {
+            finding.component
+            for finding in read.findings
+            if finding.element == f"node:{node.id}" and finding.severity != "info"
+        }
+        if node.verdict == "pass" or not seen:
+            wrong.append(f"{node.id} has {fault.name}, but the report does not name it")
+        elif fault.components and not seen & set(fault.components):
+            wrong.append(f"{node.id} has {fault.name}, but the report blames its {', '.join(sorted(seen))}")
+    return wrong + [f"{node} has {fault.name}, but is not in the report" for node, fault in broken.items()]
+
+
+def ends_on_signals() -> Callable[[], None]:
+    """Let SIGTERM and SIGHUP end the program as Ctrl-C does: by an exception, so that the fleet is taken down.
+
+    Returns a function that makes the program deaf to all three, for the time of taking it down.
+    """
+
+    def end(number: int, frame: object) -> None:
+        sys.exit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, end)
+
+    def deaf() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+
+    return deaf
