@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import stat
 import struct
 from dataclasses import dataclass, field
@@ -136,7 +135,7 @@ def _load(path: Path) -> KeyPair:
 
 def _write_new(path: Path, text: str, mode: int) -> None:
     """Write a file that appears whole; where another process was faster, its file stays."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         with os.fdopen(handle, "w") as file:

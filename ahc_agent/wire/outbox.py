@@ -6,7 +6,6 @@ start. A file of the spool is a frame as it crosses the wire.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -98,6 +97,8 @@ class Outbox:
         waiting.pause_s = min(waiting.pause_s * 2, _AGAIN_MAX_S)
 
     def _file(self, task_id: str) -> Path:
+        import hashlib  # loads OpenSSL: only agents with a spool pay for it
+
         assert self._spool is not None
         return self._spool / (hashlib.sha256(task_id.encode()).hexdigest()[:32] + _SUFFIX)
 

@@ -101,7 +101,8 @@ class Hub:
         self.socket.set(zmq.SNDHWM, _SEND_QUEUE)
         self.socket.set(zmq.BACKLOG, 4096)
         self.socket.set(zmq.HANDSHAKE_IVL, 10_000)
-        self.socket.set(zmq.IPV6, 1)
+        # With IPv6 on, libzmq shows an IPv4 address as [::ffff:...]: only where any address or an IPv6 one is meant.
+        self.socket.set(zmq.IPV6, int("*" in bind or "[" in bind))
         # A machine that lost its power says nothing: let the kernel find out, so that its connection is closed.
         for option, value in (
             (zmq.TCP_KEEPALIVE, 1),

@@ -1,0 +1,151 @@
+"""The agent: joins a server and obeys it. The main thread keeps the link, tasks run beside it (``worker``)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+from ahc_agent import __version__
+from ahc_agent.errors import ServerAway
+from ahc_agent.task import Device
+from ahc_agent.wire.keys import KeyPair
+from ahc_agent.wire.link import Link, State
+from ahc_agent.wire.messages import (
+    Ack,
+    Assign,
+    Bye,
+    Cancel,
+    FromServer,
+    Go,
+    Hello,
+    Identity,
+    Message,
+    Result,
+    Stop,
+    Welcome,
+)
+from ahc_agent.wire.outbox import Outbox
+from ahc_agent.worker import Worker
+
+#: The loop looks after time limits and unacknowledged results at least this often.
+_TICK_S = 0.5
+#: How long an agent that ends waits for the programs of its task, and for its last words to leave.
+_LAST_WORK_S, _LAST_WORDS_S = 3.0, 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What ``ahc-agent join`` was told. ``once``: do not come back when the server is away."""
+
+    endpoint: str
+    server_key: str
+    keys: KeyPair
+    identity: Identity
+    addresses: list[str] = field(default_factory=list)
+    programs: dict[str, str] = field(default_factory=dict)
+    only_disks: tuple[Device, ...] | None = None
+    spool: Path | None = None
+    once: bool = False
+
+
+class Agent:
+    """See the module. ``say`` gets one sentence for the operator whenever something changes."""
+
+    def __init__(self, settings: Settings, say: Callable[[str], None] = lambda text: None) -> None:
+        self._settings = settings
+        self._say = say
+        self._instance = os.urandom(8).hex()
+        self._outbox = Outbox(settings.spool, say)
+        self._worker = Worker(settings.identity.machine, settings.only_disks)
+        self._ending: str | None = None
+        self._link = Link(
+            settings.endpoint,
+            settings.server_key,
+            settings.keys,
+            hello=self._hello,
+            busy=lambda: self._worker.busy,
+            say=say,
+        )
+
+    def run(self) -> None:
+        """Obey until told to stop, by the server or by SIGTERM or SIGINT. Main thread only.
+
+        Raises ServerAway with ``once`` when the server cannot be reached, refuses, or is lost.
+        """
+        before = {
+            number: signal.signal(number, self._end_by_signal) for number in (signal.SIGTERM, signal.SIGINT)
+        }
+        try:
+            while self._ending is None:
+                for order in self._link.poll(_TICK_S, self._worker.wake_fd):
+                    self._obey(order)
+                for news in self._worker.collect():
+                    self._report(news)
+                now = time.monotonic()
+                self._worker.expire(now)
+                self._send_results(now)
+                if self._settings.once and self._link.failure is not None:
+                    raise ServerAway(self._link.failure)
+        finally:
+            self._worker.stop(_LAST_WORK_S)
+            for news in self._worker.collect():
+                self._report(news)
+            self._send_results(time.monotonic())
+            self._link.send(Bye(reason=self._ending or ""))
+            self._link.close(_LAST_WORDS_S)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _obey(self, message: FromServer) -> None:
+        match message:
+            case Assign():
+                if message.task_id in self._outbox:
+                    self._outbox.due_now(message.task_id)  # a restarted server asks again for what is done
+                else:
+                    self._worker.assign(message)
+            case Go():
+                self._worker.go(message)
+            case Cancel():
+                self._worker.cancel(message.task_id)
+            case Ack():
+                self._outbox.acknowledge(message.task_id)
+            case Welcome():
+                self._outbox.due_now()
+            case Stop():
+                self._ending = f"told to stop: {message.reason}" if message.reason else "told to stop"
+                self._say(f"the server says stop{': ' + message.reason if message.reason else ''}")
+
+    def _report(self, message: Message) -> None:
+        if isinstance(message, Result):
+            self._outbox.put(message)
+        elif self._link.state is State.JOINED:
+            self._link.send(message)
+
+    def _send_results(self, now: float) -> None:
+        if self._link.state is not State.JOINED:
+            return
+        for task_id, frame in list(self._outbox.due(now)):
+            if not self._link.send(frame):
+                break
+            self._outbox.sent(task_id, now)
+
+    def _hello(self) -> Hello:
+        settings = self._settings
+        return Hello(
+            identity=settings.identity,
+            instance=self._instance,
+            agent_version=__version__,
+            addresses=settings.addresses,
+            programs=settings.programs,
+            unacknowledged=self._outbox.task_ids()[:10_000],
+            busy=self._worker.busy,
+        )
+
+    def _end_by_signal(self, number: int, frame: FrameType | None) -> None:
+        self._ending = f"ended by {signal.Signals(number).name}"
+        self._worker.wake()

@@ -1,0 +1,164 @@
+"""Who this machine is, and how others reach it: what the first message to a server says.
+
+Fast on purpose: a few files of ``/sys``, no inventory. Serial numbers and UUIDs that makers leave at their default
+name no machine and are refused.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from ahc_agent.errors import AhcError
+from ahc_agent.inventory.root import Root
+from ahc_agent.programs import run
+from ahc_agent.wire.messages import Identity
+
+_DMI = "/sys/class/dmi/id"
+_NET = "/sys/class/net"
+_ETHERNET = 1
+
+#: Values found in the SMBIOS of many machines whose maker filled in nothing.
+_PLACEHOLDER = re.compile(
+    r"(none|n/?a|null|unknown|default( string)?|empty|invalid|(not|to be) .*|(system|chassis|product|base ?board) "
+    r"(serial|product)?.*(number|name|#)|serial( number)?|o\.?e\.?m\.?.*|asset.*|0123456789.*|123456789.*|(?P<one>.)(?P=one)*|[x.\-_ 0]+)",
+    re.IGNORECASE,
+)
+#: UUIDs that tell nothing: boards of one maker ship with the first by thousands.
+_EMPTY_UUID = re.compile(r"03000200-0400-0500-0006-000700080009|(0|f)[-0f]*", re.IGNORECASE)
+
+_VIRTUAL = re.compile(
+    r"qemu|kvm|openstack|vmware|virtualbox|xen|bochs|bhyve|parallels|nutanix|amazon ec2|google|virtual machine",
+    re.I,
+)
+
+#: Outside programs whose version the server should know, and how they tell it.
+_PROGRAMS = {
+    "ethtool": "--version",
+    "fio": "--version",
+    "ipmitool": "-V",
+    "iperf3": "--version",
+    "smartctl": "--version",
+    "sysbench": "--version",
+}
+_VERSION = re.compile(r"\d+(\.\d+)+")
+
+
+def read_identity(
+    root: str | Path = "/", name: str | None = None, physical_host: str | None = None
+) -> Identity:
+    """The identity of a machine, from its ``/sys``. ``name`` and ``physical_host`` are the operator's word and stand.
+
+    The serial number is the product's (SMBIOS type 1), else the board's. A virtual machine's ``physical_host`` is the
+    serial number that its hypervisor shows it: OpenStack's is the hypervisor's own, so machines that share it share a host.
+    """
+    tree = Root(root)
+    serial = known_serial(tree.text(f"{_DMI}/product_serial"))
+    virtual = _is_virtual(tree)
+    if physical_host is None and virtual:
+        physical_host = serial or known_serial(tree.text(f"{_DMI}/chassis_serial"))
+    return Identity(
+        name=name,
+        serial=serial or (None if virtual else known_serial(tree.text(f"{_DMI}/board_serial"))),
+        uuid=known_uuid(tree.text(f"{_DMI}/product_uuid")),
+        macs=_macs(tree),
+        hostname=_hostname(tree),
+        physical_host=physical_host,
+    )
+
+
+def known_serial(text: str | None) -> str | None:
+    """A serial number, or None where the maker put nothing that tells machines apart."""
+    if text is None or not text.isprintable() or len(text) > 256 or _PLACEHOLDER.fullmatch(text.strip()):
+        return None
+    return text.strip()
+
+
+def known_uuid(text: str | None) -> str | None:
+    """A UUID in lower case, or None where it is no UUID or one that many machines have."""
+    if text is None or not re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", text):
+        return None
+    return None if _EMPTY_UUID.fullmatch(text) else text.lower()
+
+
+def own_addresses(server: str) -> list[str]:
+    """Addresses of this machine with their prefix length ("10.1.0.3/24"), that from which the server is reached first.
+
+    ``server``: ``tcp://HOST:PORT``. Loopback addresses only when the server is reached by one; no link-local ones.
+    """
+    import psutil
+
+    first = _source_address(server)
+    found: list[tuple[bool, str]] = []
+    for addresses in psutil.net_if_addrs().values():
+        for address in addresses:
+            if address.family not in (socket.AF_INET, socket.AF_INET6) or not address.netmask:
+                continue
+            try:
+                ip = ipaddress.ip_address(address.address)
+                prefix = bin(int(ipaddress.ip_address(address.netmask))).count("1")
+            except ValueError:
+                continue  # link-local IPv6 carries its interface ("fe80::1%eth0")
+            if not ip.is_link_local and (not ip.is_loopback or str(ip) == first):
+                found.append((str(ip) != first, f"{ip}/{prefix}"))
+    return [text for _, text in sorted(found, key=lambda one: one[0])]
+
+
+def program_versions() -> dict[str, str]:
+    """Version of each outside program that is installed. They are asked at once: 0.1 s altogether."""
+    with ThreadPoolExecutor(len(_PROGRAMS)) as pool:
+        versions = pool.map(_version, _PROGRAMS)
+    return {program: version for program, version in zip(_PROGRAMS, versions, strict=True) if version}
+
+
+def _version(program: str) -> str | None:
+    try:
+        text = run([program, _PROGRAMS[program]], time_limit_s=5, ok_statuses=None).text()
+    except AhcError:
+        return None  # not installed; a task that needs it says so
+    found = _VERSION.search(text)
+    return found.group() if found else "unknown"
+
+
+def _is_virtual(tree: Root) -> bool:
+    names = [tree.text(f"{_DMI}/{name}") or "" for name in ("sys_vendor", "product_name", "bios_vendor")]
+    return any(_VIRTUAL.search(name) for name in names)
+
+
+def _macs(tree: Root) -> list[str]:
+    """MAC addresses of the machine's own Ethernet cards, those that the card was made with first, each group sorted."""
+    found: set[tuple[bool, str]] = set()
+    for name in tree.names(_NET):
+        card = f"{_NET}/{name}"
+        if tree.integer(f"{card}/type") != _ETHERNET or not tree.exists(f"{card}/device"):
+            continue
+        # A card in a bond wears the bond's address; the kernel keeps its own aside.
+        own = tree.text(f"{card}/bonding_slave/perm_hwaddr")
+        mac = (own or tree.text(f"{card}/address") or "").lower()
+        if re.fullmatch(r"([0-9a-f]{2}:){5}[0-9a-f]{2}", mac) and mac not in (
+            "00:00:00:00:00:00",
+            "ff:ff:ff:ff:ff:ff",
+        ):
+            made_with = own is not None or tree.integer(f"{card}/addr_assign_type") == 0
+            found.add((not made_with, mac))
+    return list(dict.fromkeys(mac for _, mac in sorted(found)))[:256]
+
+
+def _hostname(tree: Root) -> str | None:
+    name = socket.gethostname() if tree.live else tree.text("/proc/sys/kernel/hostname")
+    return name[:256] if name and name.isprintable() else None
+
+
+def _source_address(server: str) -> str | None:
+    """The address that this machine uses towards a server: the kernel's own answer, nothing is sent."""
+    host, _, port = server.removeprefix("tcp://").rpartition(":")
+    try:
+        target = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_DGRAM)[0]
+        with socket.socket(target[0], socket.SOCK_DGRAM) as probe:
+            probe.connect(target[4])
+            return str(probe.getsockname()[0])
+    except (OSError, ValueError):
+        return None
