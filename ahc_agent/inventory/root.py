@@ -71,7 +71,8 @@ class Root:
         if place is None:
             return []
         try:
-            found = os.listdir(place)
+            with os.scandir(place) as entries:
+                found = [entry.name for entry in entries]
         except OSError as error:
             if error.errno not in _ABSENT:
                 self.trouble.append(f"{folder}: {error.strerror or error}")
@@ -126,7 +127,7 @@ class Root:
             return at.rpartition("/")[0] or "/"
         there = f"{at.rstrip('/')}/{part}"
         try:
-            target = os.readlink(self.path + there)
+            target = str(Path(self.path + there).readlink())
         except OSError as error:
             # EINVAL: it is there and no link. Whatever else goes wrong is said by whoever reads the file.
             return there if error.errno in (errno.EINVAL, errno.EACCES) else None
