@@ -1,0 +1,217 @@
+"""The judge: a session in, a report out. No I/O, no clock, no chance: the same data gives the same report.
+
+::
+
+    session ──▶ features, network   what was measured, as arrays, and how far it can be trusted
+            ──▶ hardware, groups    who can be compared with whom
+            ──▶ outliers, suspects  who differs from its peers, with false discoveries controlled
+            ──▶ findings, coverage, connections     one finding per sheep and cause; what could not be judged
+            ──▶ model.Report        the verdicts
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from ahc_server.judge import wording
+from ahc_server.judge.connections import broken_connections
+from ahc_server.judge.coverage import Coverage, Fleet, fleet_of, gaps, lost_nodes
+from ahc_server.judge.features import CellWriter, matrices, write_measurements
+from ahc_server.judge.findings import odd_facts, slow_and_fast
+from ahc_server.judge.groups import Grouping, group_nodes
+from ahc_server.judge.hardware import Hardware, hardware_of
+from ahc_server.judge.model import Component, Counts, Finding, Group, NodeVerdict, Report, Verdict
+from ahc_server.judge.network import pair_runs, write_capacities
+from ahc_server.judge.suspects import GroupTest, examine
+from ahc_server.judge.thresholds import Thresholds
+from ahc_server.session import NodeRecord, Session
+
+_RANK = {"fail": 0, "warn": 1, "info": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The report, and the tests behind it, group by group, for those who want to see every value.
+
+    ``nodes`` are the display ids by row, which ``GroupTest.matrix.rows`` refers to.
+    """
+
+    report: Report
+    nodes: list[str]
+    tests: list[GroupTest]
+
+
+def judge_session(session: Session, *, generated_at: str, thresholds: Thresholds | None = None) -> Report:
+    """Judge a session. ``generated_at`` is written into the report as it is."""
+    return judge(session, generated_at=generated_at, thresholds=thresholds).report
+
+
+def judge(session: Session, *, generated_at: str, thresholds: Thresholds | None = None) -> Judgement:
+    """As ``judge_session``, with the tests behind the report."""
+    limits = thresholds or Thresholds()
+    records = sorted(session.nodes, key=lambda record: wording.natural_key(record.node))
+    fleet = fleet_of(session, records)
+    rows = {record.machine: row for row, record in enumerate(records)}
+    lost = {row for row, record in enumerate(records) if record.lost is not None}
+
+    writer = CellWriter()
+    write_measurements(session, rows, writer)
+    runs = pair_runs(session, rows)
+    for run in runs:
+        write_capacities(run, len(records), writer)
+    cells = writer.cells()
+
+    hardware = hardware_of([record.inventory for record in records])
+    grouping = group_nodes(hardware)
+    tests = examine(cells, matrices(cells, grouping.groups, len(records)), limits)
+
+    broken, isolated = broken_connections(runs, fleet.names, lost)
+    coverage = [lost_nodes(fleet, session)]
+    findings = list(broken)
+    for number, test in enumerate(tests):
+        group = f"g{number + 1}"
+        coverage.append(gaps(test, cells, fleet, group, limits, isolated))
+        about = slow_and_fast(test, fleet.names, hardware, grouping.usual[number])
+        findings += about
+        findings += _odd_hardware(test, fleet.names, hardware, grouping.usual[number], about)
+    coverage.append(_ungrouped(grouping, fleet))
+    for part in coverage:
+        findings += part.findings
+    unjudged = set().union(*(part.unjudged for part in coverage))
+    report = _report(session, generated_at, fleet, grouping, findings, unjudged)
+    return Judgement(report=report, nodes=fleet.names, tests=tests)
+
+
+def _odd_hardware(
+    test: GroupTest,
+    names: Sequence[str],
+    hardware: Sequence[Hardware],
+    usual: Hardware,
+    about: Sequence[Finding],
+) -> list[Finding]:
+    """What differs in the facts themselves, where no finding names it as its cause already."""
+    told = {(each.element, each.component) for each in about if each.cause is not None}
+    found = []
+    for row in test.matrix.rows:
+        node = names[row]
+        for component, text in odd_facts(hardware[row], usual).items():
+            if (f"node:{node}", component) not in told:
+                found.append(
+                    Finding(
+                        element=f"node:{node}",
+                        nodes=[node],
+                        component=cast(Component, component),
+                        kind="config",
+                        severity="warn",
+                        cause=text,
+                        summary=f"{node} differs from its {len(test.matrix.rows) - 1:,} peers: {text.removeprefix('its ')}",
+                    )
+                )
+    return found
+
+
+def _ungrouped(grouping: Grouping, fleet: Fleet) -> Coverage:
+    """Nodes of which nothing is known that they could be compared by."""
+    coverage = Coverage(unjudged={int(row) for row in grouping.alone})
+    for row in grouping.alone:
+        record = fleet.records[row]
+        if record.lost is None:
+            reason = fleet.reasons.get((int(row), "inventory"))
+            coverage.findings.append(
+                Finding(
+                    element=f"node:{record.node}",
+                    nodes=[record.node],
+                    component="system",
+                    kind="not-measured",
+                    severity="warn",
+                    cause=reason,
+                    summary=f"{record.node}: no inventory, so it is not known whom to compare it with"
+                    + (f": {reason}" if reason else ""),
+                )
+            )
+    return coverage
+
+
+def _report(
+    session: Session,
+    generated_at: str,
+    fleet: Fleet,
+    grouping: Grouping,
+    findings: list[Finding],
+    unjudged: set[int],
+) -> Report:
+    names = fleet.names
+    verdicts = _verdicts(names, findings, unjudged)
+    groups = [
+        Group(
+            id=f"g{number + 1}",
+            size=len(group),
+            nodes=[names[row] for row in group],
+            hardware=grouping.usual[number].line(),
+        )
+        for number, group in enumerate(grouping.groups)
+    ]
+    group_of = {node: group.id for group in groups for node in group.nodes}
+    counted = Counter(verdicts.values())
+    return Report(
+        session=session.name,
+        generated_at=generated_at,
+        nodes=[NodeVerdict(id=name, group=group_of.get(name), verdict=verdicts[name]) for name in names],
+        groups=groups,
+        findings=sorted(findings, key=_seriousness),
+        counts=Counts(
+            nodes=len(names),
+            passed=counted["pass"],
+            warn=counted["warn"],
+            fail=counted["fail"],
+            unknown=counted["unknown"],
+        ),
+        notes=_notes(fleet.records),
+    )
+
+
+def _verdicts(names: Sequence[str], findings: Sequence[Finding], unjudged: set[int]) -> dict[str, Verdict]:
+    """The worst that is known of each node. What was not measured makes it unknown, and a gap is no guilt."""
+    verdicts: dict[str, Verdict] = {
+        name: "unknown" if row in unjudged else "pass" for row, name in enumerate(names)
+    }
+    for finding in sorted(findings, key=_seriousness, reverse=True):
+        for name in finding.nodes:
+            if finding.kind == "not-measured" or finding.element.startswith("group:"):
+                if finding.element.startswith("node:") and verdicts[name] == "pass":
+                    verdicts[name] = "unknown"
+            elif finding.severity != "info":
+                verdicts[name] = finding.severity
+    return verdicts
+
+
+def _seriousness(finding: Finding) -> tuple[object, ...]:
+    """Most serious first: severity, evidence before gaps, size of the effect, name."""
+    return (
+        _RANK[finding.severity],
+        finding.kind == "not-measured",
+        finding.effect if finding.effect is not None else 0.0,
+        wording.natural_key(finding.element),
+        finding.component,
+        finding.summary,
+    )
+
+
+def _notes(records: Sequence[NodeRecord]) -> list[str]:
+    """Sentences about the data itself: ids that are not what was asked, collectors that could not read."""
+    told: dict[str, list[str]] = {}
+    for record in records:
+        if record.id_note:
+            told.setdefault(f"id: {record.id_note}", []).append(record.node)
+        for error in record.inventory.errors if record.inventory is not None else ():
+            told.setdefault(f"inventory, {error.collector}: {error.error}", []).append(record.node)
+    return [f"{text} ({_who(nodes, len(records))})" for text, nodes in sorted(told.items())]
+
+
+def _who(nodes: Sequence[str], fleet: int) -> str:
+    if len(nodes) == fleet and fleet > 1:
+        return f"all {fleet:,} nodes"
+    return f"{wording.nodes_word(len(nodes))}: {wording.listed(list(dict.fromkeys(nodes)))}"
