@@ -9,6 +9,7 @@ To add one: write ``inventory/<subject>.py`` with ``collect(root)``, add a field
 
 from __future__ import annotations
 
+import functools
 import importlib
 import logging
 import time
@@ -121,8 +122,9 @@ def _function(reference: str) -> Callable[..., object]:
     return function
 
 
+@functools.cache
 def _field_type(field: str) -> object:
-    """The declared type of a field, without the "or None" of a part that may be absent."""
+    """The declared type of a field of Inventory, or of its Health."""
     outer, _, inner = field.rpartition(".")
     hints = typing.get_type_hints(Health if outer else Inventory, include_extras=True)
     return hints[inner]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from ahc_agent.inventory.root import Root, whole_number
 
+_END_CHARACTERS = 32 * 1024
 _SPACES = re.compile(r"\s+")
 _MICROCODE = re.compile(r"^microcode\s*:\s*(\S+)", re.M)
 _ARM_PART = re.compile(
@@ -173,7 +174,12 @@ def parse_cpuinfo(text: str) -> CpuInfo:
 
 
 def first_values(text: str) -> dict[str, str]:
-    """The first value of every key; keys are kept as the kernel writes them ("processor" and "Processor" differ)."""
+    """The first value of every key; keys are kept as the kernel writes them ("processor" and "Processor" differ).
+
+    Of a long text only both ends are looked at: the middle repeats the first processor hundreds of times.
+    """
+    if len(text) > 2 * _END_CHARACTERS:
+        text = text[:_END_CHARACTERS].rpartition("\n")[0] + "\n" + text[-_END_CHARACTERS:].partition("\n")[2]
     values: dict[str, str] = {}
     for line in text.splitlines():
         key, colon, value = line.partition(":")
