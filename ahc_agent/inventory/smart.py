@@ -51,7 +51,7 @@ def add(root: Root, disks: list[Disk]) -> None:
                 continue
             disk.smart = health(told)
             disk.serial = disk.serial or _text(told, "serial_number")
-            disk.model = disk.model or _text(told, "model_name")
+            disk.model = disk.model or _text(told, "model_name") or _text(told, "scsi_model_name")
             disk.firmware = _text(told, "firmware_version") or disk.firmware
 
 

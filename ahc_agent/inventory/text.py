@@ -45,7 +45,7 @@ def _scaled(value: int | None, step: int, units: Sequence[str]) -> str:
     scaled, power = float(value), 0
     while scaled >= step and power < len(units) - 1:
         scaled, power = scaled / step, power + 1
-    return f"{scaled:.4g} {units[power]}" if scaled < 1000 else f"{scaled:.0f} {units[power]}"
+    return f"{scaled:.4g} {units[power]}"
 
 
 def _section(title: str, body: Sequence[str]) -> list[str]:
@@ -199,7 +199,6 @@ def _nic(nic: Nic) -> tuple[str, ...]:
         _words(link, speed, nic.duplex if nic.duplex == "half" else None),
         f"MTU {nic.mtu}" if nic.mtu else "",
         _words(nic.driver, nic.firmware, separator=" "),
-        nic.pci_address or "",
         f"node {nic.numa_node}" if nic.numa_node is not None else "",
         _words(*nic.addresses),
         f"to {neighbour}" if neighbour else "",
@@ -210,7 +209,7 @@ def _pci(devices: Sequence[PciDevice]) -> list[str]:
     """A count of all, and a line for each accelerator and each device whose link runs below what it can."""
     if not devices:
         return []
-    slow = [device for device in devices if _link_is_degraded(device)]
+    slow = [device for device in devices if _link_is_degraded(device) and not device.accelerator]
     accelerators = [device for device in devices if device.accelerator]
     return [
         _words(
