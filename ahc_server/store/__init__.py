@@ -1,0 +1,395 @@
+"""The store: what is known, on disk. One file, one writer (the server), any number of readers."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ahc_agent.errors import CannotAnswer, NoData
+from ahc_agent.wire.messages import Hello, TaskOutcome
+from ahc_server.ids import Prefer, assign_ids
+from ahc_server.session import NodeRecord, OutcomeRecord, Session, StepRecord
+from ahc_server.store import database, records
+from ahc_server.store.saved import SavedSession, SessionSummary, Standing
+
+__all__ = ["Store"]
+
+log = logging.getLogger(__name__)
+
+_pack = msgspec.msgpack.Encoder().encode
+_unpack_hello = msgspec.msgpack.Decoder(Hello).decode
+_unpack_outcome = msgspec.msgpack.Decoder(TaskOutcome).decode
+_unpack_names = msgspec.msgpack.Decoder(tuple[str, ...]).decode
+
+
+class Store:
+    """A store, open for reading; for writing with ``write=True`` (made where it is not there).
+
+    Methods raise NoData (no such session) or CannotAnswer (the file is not usable; the text says what to do).
+    """
+
+    def __init__(self, path: str | Path, *, write: bool = False) -> None:
+        self.path = Path(path)
+        opened = database.open_for_writing if write else database.open_for_reading
+        self._db = opened(self.path)
+
+    def close(self) -> None:
+        self._db.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Everything inside is on the disk together, or not at all."""
+        with self._typed():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    @contextmanager
+    def _typed(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise database.broken(self.path, error) from error
+        except msgspec.MsgspecError as error:
+            raise CannotAnswer(
+                f"{self.path}: holds a value that cannot be read: {error} (restore a copy of the store)"
+            ) from error
+
+    # ── writing ────────────────────────────────────────────────────────────────────────────────────
+
+    def create_session(
+        self,
+        name: str,
+        uid: str,
+        plan_name: str,
+        plan: str,
+        participants: Iterable[tuple[str, Hello]],
+        at_s: float,
+        state: str = "running",
+    ) -> int:
+        """A new session with its participants (machine, hello) in order; answers its number.
+
+        ``uid`` begins its task ids. Raises ValueError for a name that is taken.
+        """
+        with self._typed():
+            try:
+                number = self._db.execute(
+                    "INSERT INTO sessions (name, uid, plan_name, plan, state, created_s) VALUES (?,?,?,?,?,?)",
+                    (name, uid, plan_name, plan, state, at_s),
+                ).lastrowid
+            except sqlite3.IntegrityError as error:
+                raise ValueError(f"there is a session {name!r} already") from error
+            assert number is not None
+            self._db.executemany(
+                "INSERT INTO participants (session, machine, position, hello) VALUES (?,?,?,?)",
+                [
+                    (number, machine, place, _pack(hello))
+                    for place, (machine, hello) in enumerate(participants)
+                ],
+            )
+        return number
+
+    def apply(self, session: int | None, changes: Sequence[records.Record]) -> None:
+        """Write what the conductor asks for, in order. Call inside a transaction."""
+        for change in changes:
+            _WRITERS[type(change)](self._db, session, change)
+
+    # ── reading ────────────────────────────────────────────────────────────────────────────────────
+
+    def sessions(self) -> list[SessionSummary]:
+        """All sessions, newest first."""
+        with self._typed():
+            rows = self._db.execute(
+                "SELECT name, plan_name, state, created_s, ended_s,"
+                " (SELECT count(*) FROM participants p WHERE p.session = s.session),"
+                " (SELECT count(*) FROM participants p WHERE p.session = s.session AND lost IS NOT NULL),"
+                " (SELECT count(*) FROM results r WHERE r.session = s.session)"
+                " FROM sessions s ORDER BY created_s DESC, session DESC"
+            ).fetchall()
+        return [SessionSummary(*row) for row in rows]
+
+    def has_session(self, name: str) -> bool:
+        with self._typed():
+            return self._db.execute("SELECT 1 FROM sessions WHERE name = ?", (name,)).fetchone() is not None
+
+    def standing(self, name: str) -> Standing:
+        """How a session stands as far as the store knows. Raises NoData."""
+        with self._typed():
+            row = self._db.execute("SELECT session, state FROM sessions WHERE name = ?", (name,)).fetchone()
+            if row is None:
+                raise NoData(f"{self.path}: no session {name!r} (`ahc sessions` lists them)")
+            lost = self._db.execute(
+                "SELECT machine, lost FROM participants WHERE session = ? ORDER BY position", (row[0],)
+            ).fetchall()
+        return Standing(
+            session=name,
+            state=row[1],
+            nodes=len(lost),
+            lost={machine: reason for machine, reason in lost if reason is not None},
+        )
+
+    def unfinished(self) -> SavedSession | None:
+        """The session that a server left running, for going on with it."""
+        with self._typed():
+            row = self._db.execute(
+                "SELECT session FROM sessions WHERE state IN ('running', 'stopping') ORDER BY session LIMIT 1"
+            ).fetchone()
+            return None if row is None else self._saved(row[0])
+
+    def load_session(self, name: str | None = None, prefer: Prefer = "serial") -> Session:
+        """A session with everything it holds; the newest where no name is given. Raises NoData, CannotAnswer.
+
+        A task that ended without a result (its machine was lost, its time limit passed) has an outcome that says so.
+        ``prefer`` chooses the kind of the nodes' ids.
+        """
+        with self._typed(), _no_collector():
+            where, values = ("WHERE name = ?", (name,)) if name is not None else ("", ())
+            row = self._db.execute(
+                "SELECT session, name, plan, state, created_s FROM sessions"
+                f" {where} ORDER BY created_s DESC, session DESC LIMIT 1",
+                values,
+            ).fetchone()
+            if row is None:
+                raise NoData(
+                    f"{self.path}: no session {name!r} (`ahc sessions` lists them)"
+                    if name is not None
+                    else f"{self.path}: no session yet (run a plan: `ahc run quick`)"
+                )
+            number, name, plan, state, created_s = row
+            steps = self._steps(number)
+            outcomes, inventories = self._outcomes(number, {step.step: step for step in steps})
+            return Session(
+                name=str(name),
+                plan=plan,
+                state=state,
+                created_at_s=created_s,
+                nodes=self._nodes(number, inventories, prefer),
+                outcomes=outcomes,
+                steps=steps,
+            )
+
+    def _steps(self, session: int) -> list[StepRecord]:
+        rows = self._db.execute(
+            "SELECT step, job, component, hosts, state, started_s, ended_s, start_jitter_s FROM steps"
+            " WHERE session = ? ORDER BY step",
+            (session,),
+        )
+        return [StepRecord(*row) for row in rows]
+
+    def _outcomes(
+        self, session: int, steps: dict[int, StepRecord]
+    ) -> tuple[list[OutcomeRecord], dict[str, Any]]:
+        rows = self._db.execute(
+            "SELECT t.task_id, t.machine, t.step, t.state, t.reason, r.payload"
+            " FROM tasks t LEFT JOIN results r ON r.task_id = t.task_id"
+            " WHERE t.session = ? AND t.state != 'again' ORDER BY t.task_id",
+            (session,),
+        )
+        outcomes = []
+        inventories = {}
+        for task_id, machine, number, state, reason, payload in rows:
+            step = steps[number]
+            if payload is None and state in records.OPEN_STATES:
+                continue
+            outcome = _unpack_outcome(payload) if payload is not None else _no_result(state, reason)
+            if outcome.inventory is not None:
+                inventories[machine] = outcome.inventory
+            outcomes.append(
+                OutcomeRecord(task_id, machine, step.job, step.component, number, step.hosts, outcome)
+            )
+        return outcomes, inventories
+
+    def _nodes(self, session: int, inventories: dict[str, Any], prefer: Prefer) -> list[NodeRecord]:
+        rows = self._db.execute(
+            "SELECT machine, hello, lost FROM participants WHERE session = ? ORDER BY position", (session,)
+        ).fetchall()
+        identities = {machine: _unpack_hello(hello).identity for machine, hello, _ in rows}
+        names = assign_ids(identities, prefer)
+        nodes = [
+            NodeRecord(
+                machine=machine,
+                node=names[machine][0],
+                identity=identities[machine],
+                inventory=inventories.get(machine),
+                lost=lost,
+                id_note=names[machine][1],
+            )
+            for machine, _, lost in rows
+        ]
+        return sorted(nodes, key=lambda node: node.node)
+
+    def _saved(self, session: int) -> SavedSession:
+        name, uid, plan, state = self._db.execute(
+            "SELECT name, uid, plan, state FROM sessions WHERE session = ?", (session,)
+        ).fetchone()
+        participants = [
+            (machine, _unpack_hello(hello), lost)
+            for machine, hello, lost in self._db.execute(
+                "SELECT machine, hello, lost FROM participants WHERE session = ? ORDER BY position",
+                (session,),
+            )
+        ]
+        steps = [
+            records.StepStarted(step, job, component, hosts, _unpack_names(machines), started_s)
+            for step, job, component, hosts, machines, started_s in self._db.execute(
+                "SELECT step, job, component, hosts, machines, started_s FROM steps WHERE session = ? ORDER BY step",
+                (session,),
+            )
+        ]
+        ended = [
+            row[0]
+            for row in self._db.execute(
+                "SELECT step FROM steps WHERE session = ? AND state = 'done' ORDER BY step", (session,)
+            )
+        ]
+        tasks = [
+            records.TaskRow(*row)
+            for row in self._db.execute(
+                "SELECT task_id, step, wave, machine, unit, role, attempt, state, reason FROM tasks"
+                " WHERE session = ? AND step = (SELECT max(step) FROM steps WHERE session = ?) ORDER BY task_id",
+                (session, session),
+            )
+        ]
+        inventories = {
+            machine: inventory
+            for machine, payload in self._db.execute(
+                "SELECT t.machine, r.payload FROM tasks t JOIN results r ON r.task_id = t.task_id"
+                " JOIN steps s ON s.session = t.session AND s.step = t.step"
+                " WHERE t.session = ? AND s.component = 'inventory'",
+                (session,),
+            )
+            if (inventory := _unpack_outcome(payload).inventory) is not None
+        }
+        return SavedSession(session, name, uid, plan, state, participants, steps, ended, tasks, inventories)
+
+
+def _no_result(state: str, reason: str | None) -> TaskOutcome:
+    if state == "timeout":
+        return TaskOutcome(status="timeout", error=reason)
+    return TaskOutcome(status="cancelled" if state == "cancelled" else "failed", error=reason)
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """Millions of small objects that all stay: the cycle collector would only look through them again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+# ── one writer for each kind of record ─────────────────────────────────────────────────────────────
+
+
+def _machine(db: sqlite3.Connection, session: int | None, it: records.MachineSeen) -> None:
+    db.execute(
+        "INSERT INTO machines (machine, public_key, identity, first_seen_s, last_seen_s) VALUES (?,?,?,?,?)"
+        " ON CONFLICT (machine) DO UPDATE SET public_key = excluded.public_key, identity = excluded.identity,"
+        " last_seen_s = excluded.last_seen_s",
+        (it.machine, it.public_key, _pack(it.hello.identity), it.at_s, it.at_s),
+    )
+    if session is not None:
+        db.execute(
+            "UPDATE participants SET hello = ? WHERE session = ? AND machine = ?",
+            (_pack(it.hello), session, it.machine),
+        )
+
+
+def _participant(db: sqlite3.Connection, session: int | None, it: records.ParticipantState) -> None:
+    db.execute(
+        "UPDATE participants SET lost = ? WHERE session = ? AND machine = ?", (it.lost, session, it.machine)
+    )
+
+
+def _step_started(db: sqlite3.Connection, session: int | None, it: records.StepStarted) -> None:
+    db.execute(
+        "INSERT INTO steps (session, step, job, component, hosts, machines, state, started_s)"
+        " VALUES (?,?,?,?,?,?,'running',?)",
+        (session, it.step, it.job, it.component, it.hosts, _pack(it.machines), it.at_s),
+    )
+
+
+def _step_ended(db: sqlite3.Connection, session: int | None, it: records.StepEnded) -> None:
+    db.execute(
+        "UPDATE steps SET state = 'done', ended_s = ?, start_jitter_s = ? WHERE session = ? AND step = ?",
+        (it.at_s, it.start_jitter_s, session, it.step),
+    )
+
+
+def _task(db: sqlite3.Connection, session: int | None, it: records.TaskRow) -> None:
+    db.execute(
+        "INSERT INTO tasks (task_id, session, step, wave, machine, unit, role, attempt, state, reason)"
+        " VALUES (?,?,?,?,?,?,?,?,?,?)",
+        (
+            it.task_id,
+            session,
+            it.step,
+            it.wave,
+            it.machine,
+            it.unit,
+            it.role,
+            it.attempt,
+            it.state,
+            it.reason,
+        ),
+    )
+
+
+def _task_changed(db: sqlite3.Connection, session: int | None, it: records.TaskChanged) -> None:
+    db.execute("UPDATE tasks SET state = ?, reason = ? WHERE task_id = ?", (it.state, it.reason, it.task_id))
+
+
+def _result(db: sqlite3.Connection, session: int | None, it: records.ResultCame) -> None:
+    """Once, whatever is sent twice; a task given to another machine is none of the sender's."""
+    written = db.execute(
+        "INSERT OR IGNORE INTO results (task_id, session, received_s, payload)"
+        " SELECT task_id, session, ?, ? FROM tasks WHERE task_id = ? AND machine = ?",
+        (it.at_s, _pack(it.outcome), it.task_id, it.machine),
+    ).rowcount
+    if written:
+        db.execute(
+            "UPDATE tasks SET state = ?, reason = ? WHERE task_id = ? AND state != 'again'",
+            (it.state, it.outcome.error, it.task_id),
+        )
+    elif db.execute("SELECT 1 FROM results WHERE task_id = ?", (it.task_id,)).fetchone() is None:
+        log.warning("%s sent a result of %s, which is no task of its own: dropped", it.machine, it.task_id)
+
+
+def _session(db: sqlite3.Connection, session: int | None, it: records.SessionChanged) -> None:
+    ended = it.at_s if it.state in ("done", "stopped") else None
+    db.execute(
+        "UPDATE sessions SET state = ?, reason = ?, ended_s = ? WHERE session = ?",
+        (it.state, it.reason, ended, session),
+    )
+
+
+_WRITERS: dict[type, Callable[[sqlite3.Connection, int | None, Any], None]] = {
+    records.MachineSeen: _machine,
+    records.ParticipantState: _participant,
+    records.StepStarted: _step_started,
+    records.StepEnded: _step_ended,
+    records.TaskRow: _task,
+    records.TaskChanged: _task_changed,
+    records.ResultCame: _result,
+    records.SessionChanged: _session,
+}

@@ -1,0 +1,450 @@
+"""The state machine: events and the time go in, records (for the store) and messages (for the agents) come out.
+
+No I/O, no clock, no randomness of its own. What it needs after ``kill -9`` it finds in the store, because records are
+on the disk before messages go out.
+
+The life of a task: *assigned* → (pairs: *going*) → *done*, *failed*, *cancelled* as its result says; *lost* when its machine is
+gone; *timeout* when it says nothing. A unit that was lost on the way gets one second chance at the end of its step, if its
+machines are there again; the first tasks are then marked *again* and no longer count. No step waits for
+anybody beyond a time limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from ahc_agent.wire.messages import Ack, Assign, Cancel, Go, Hello, Progress, Ready, TaskOutcome
+from ahc_server.conductor.expand import Step, Unit, choose, steps_of, units, waves
+from ahc_server.conductor.flight import Flight, Group, StepRun
+from ahc_server.conductor.limits import (
+    CANCEL_S,
+    DESERTED_S,
+    GRACE_S,
+    READY_S,
+    REJOIN_S,
+    SILENT_TASKS,
+    parts_of,
+)
+from ahc_server.conductor.model import Node, Now, Output, Send
+from ahc_server.conductor.prepare import prepare
+from ahc_server.conductor.restore import restore_tasks
+from ahc_server.hub.events import Event, Joined, Lost, Said
+from ahc_server.plan.model import Plan
+from ahc_server.store import records
+from ahc_server.store.records import TaskState
+from ahc_server.store.saved import SavedSession, Standing
+
+_STATES: dict[str, TaskState] = {
+    "ok": "done",
+    "failed": "failed",
+    "refused": "failed",
+    "timeout": "timeout",
+    "cancelled": "cancelled",
+}
+#: Units that cannot run are written down; no more of them in one turn.
+_SKIPS_PER_TURN = 2000
+#: Time limits are looked at so often.
+_CLOCK_S = 0.2
+
+
+def late_result(machine: str, task_id: str, outcome: TaskOutcome, unix_s: float) -> Output:
+    """A result that nobody waits for any more is kept like any other, and acknowledged."""
+    record = records.ResultCame(task_id, machine, outcome, _STATES[outcome.status], unix_s)
+    return Output([record], [Send(machine, Ack(task_id=task_id))])
+
+
+class Conductor:
+    """Runs one session. ``uid`` begins all task ids; ``token`` makes the one-time tokens of pairs (hexadecimal)."""
+
+    def __init__(
+        self,
+        name: str,
+        uid: str,
+        plan: Plan,
+        participants: Iterable[tuple[str, Hello]],
+        *,
+        token: Callable[[], str],
+    ) -> None:
+        self.name = name
+        self.state: records.SessionState = "running"
+        self._uid = uid
+        self._token = token
+        self._steps = steps_of(plan)
+        self._begun = 0
+        self._run: StepRun | None = None
+        self._nodes = {
+            machine: Node(machine, position, hello) for position, (machine, hello) in enumerate(participants)
+        }
+        #: Participants that a restarted server has not heard of yet.
+        self._awaited: set[str] = set()
+        self._awaited_until_s: float | None = None
+        self._deserted_until_s: float | None = None
+        self._clock_due_s = 0.0
+        self._skips = 0
+        self._out = Output()
+        self._now = Now(0.0, 0.0)
+
+    @classmethod
+    def restored(cls, saved: SavedSession, plan: Plan, *, token: Callable[[], str]) -> Conductor:
+        """Go on where a killed server stopped."""
+        participants = [(machine, hello) for machine, hello, _ in saved.participants]
+        self = cls(saved.name, saved.uid, plan, participants, token=token)
+        self.state = "stopping" if saved.state == "stopping" else "running"
+        for machine, _, lost in saved.participants:
+            self._nodes[machine].lost = lost
+        for machine, inventory in saved.inventories.items():
+            self._nodes[machine].parts = parts_of(inventory)
+        self._awaited = {machine for machine, node in self._nodes.items() if node.lost is None}
+        self._begun = len(saved.steps)
+        if saved.steps and saved.steps[-1].step not in saved.ended:
+            begun = saved.steps[-1]
+            self._run = self._step_run(self._steps[begun.step], begun.machines)
+            self._run.skip_to(max((row.wave for row in saved.tasks), default=-1))
+            restore_tasks(self._run, saved.tasks, self._nodes)
+        return self
+
+    # ── the turn ───────────────────────────────────────────────────────────────────────────────────
+
+    def step(self, events: Iterable[Event], now: Now) -> Output:
+        """Take what happened, and what time it is; answer what to keep and what to send."""
+        self._now, self._out, self._skips = now, Output(), 0
+        if self._awaited and self._awaited_until_s is None:
+            self._begin_waiting()
+        for event in events:
+            if isinstance(event, Joined):
+                self._joined(event)
+            elif isinstance(event, Lost):
+                self._gone(event.machine, event.reason)
+            else:
+                self._said(event)
+        if now.monotonic_s >= self._clock_due_s:
+            self._clock_due_s = now.monotonic_s + _CLOCK_S
+            self._watch_the_clock()
+        self._advance()
+        return self._out
+
+    def stop(self, now: Now) -> Output:
+        """End the session early: cancel what is under way; what was measured stays."""
+        if self.state == "running":
+            self.state = "stopping"
+        output = self.step([], now)
+        output.records.insert(0, records.SessionChanged("stopping", now.unix_s))
+        return output
+
+    @property
+    def over(self) -> bool:
+        return self.state in ("done", "stopped")
+
+    def standing(self) -> Standing:
+        """How far it is."""
+        standing = Standing(
+            session=self.name,
+            state=self.state,
+            step=self._begun,
+            steps=len(self._steps),
+            nodes=len(self._nodes),
+            lost={machine: node.lost for machine, node in self._nodes.items() if node.lost is not None},
+            waiting=f"{len(self._awaited)} nodes to join again" if self._awaited else "",
+        )
+        if self._run is not None:
+            standing.job = self._run.step.job.name
+            standing.component = self._run.step.job.component
+            standing.hosts = len(self._run.machines)
+            standing.done, standing.units = self._run.done, self._run.units
+        return standing
+
+    # ── events ─────────────────────────────────────────────────────────────────────────────────────
+
+    def _joined(self, event: Joined) -> None:
+        node, hello = self._nodes.get(event.machine), event.hello
+        if node is None:
+            return
+        node.hello = hello
+        self._there_again(node)
+        self._awaited.discard(event.machine)
+        flight = self._run.of_machine.get(event.machine) if self._run is not None else None
+        if self._run is not None and self._run.lost:
+            for group in [
+                g for g in self._run.lost.values() if not set(g.task_ids).isdisjoint(hello.unacknowledged)
+            ]:
+                del self._run.lost[group.unit]  # not lost after all: its result is on the way
+        if hello.busy is not None and (flight is None or flight.task_id != hello.busy):
+            self._send(event.machine, Cancel(task_id=hello.busy))
+        if flight is not None:
+            self._meet_again(flight, hello)
+
+    def _meet_again(self, flight: Flight, hello: Hello) -> None:
+        """A machine with a task of ours said Hello: is it still at it?"""
+        group = flight.group
+        if flight.task_id in hello.unacknowledged:
+            return  # its result is on the way
+        if flight.task_id == hello.busy:
+            if group.broken or flight.cancelled:
+                self._send(flight.machine, Cancel(task_id=flight.task_id))
+            elif group.going and not group.restored:
+                self._send_go(
+                    flight
+                )  # the first may have got lost with the connection; a second means nothing
+        elif hello.instance != flight.instance:
+            self._end(flight, "lost", "the agent was started anew in the middle of the task")
+        elif group.going or group.broken or flight.cancelled:
+            self._end(flight, "lost", "the agent knows nothing of the task any more")
+        else:
+            self._send(flight.machine, flight.assign)  # it never arrived
+
+    def _gone(self, machine: str, reason: str) -> None:
+        node = self._nodes.get(machine)
+        if node is None or node.lost is not None:
+            return
+        node.lost = reason
+        self._awaited.discard(machine)
+        self._keep(records.ParticipantState(machine, reason))
+        flight = self._run.of_machine.get(machine) if self._run is not None else None
+        if flight is not None:
+            self._end(flight, "lost", reason)
+
+    def _there_again(self, node: Node) -> None:
+        node.silent_tasks = 0
+        if node.lost is not None:
+            node.lost = None
+            self._keep(records.ParticipantState(node.machine, None))
+
+    def _said(self, event: Said) -> None:
+        message = event.message
+        if isinstance(message, Progress):
+            return
+        if event.machine in self._nodes:
+            self._there_again(self._nodes[event.machine])
+        flight = self._run.flights.get(message.task_id) if self._run is not None else None
+        if flight is not None and flight.machine != event.machine:
+            flight = None
+        if isinstance(message, Ready):
+            if flight is not None and flight.group.is_pair and not flight.group.going:
+                self._ready(flight, message)
+            return
+        if flight is not None:
+            self._result(flight, message.outcome)
+        late = late_result(event.machine, message.task_id, message.outcome, self._now.unix_s)
+        self._out.sends += late.sends
+        if flight is None:
+            self._out.records += late.records
+
+    def _ready(self, flight: Flight, message: Ready) -> None:
+        if message.error is not None:
+            self._break(flight.group, but=flight)  # its own result follows and says why
+        else:
+            flight.group.ready[flight.role] = message.ports
+
+    def _result(self, flight: Flight, outcome: TaskOutcome) -> None:
+        assert self._run is not None
+        if outcome.inventory is not None:
+            self._nodes[flight.machine].parts = parts_of(outcome.inventory)
+        group, state = flight.group, _STATES[outcome.status]
+        if state == "done":
+            self._run.delays.append(outcome.start_delay_s)
+        elif group.restored and group.is_pair:
+            state = "lost"
+        self._keep(records.ResultCame(flight.task_id, flight.machine, outcome, state, self._now.unix_s))
+        self._run.land(flight, lost=state == "lost")
+        if state != "done" or (outcome.pair is not None and not outcome.pair.connected):
+            self._break(group)
+
+    # ── ends ───────────────────────────────────────────────────────────────────────────────────────
+
+    def _end(self, flight: Flight, state: TaskState, reason: str) -> None:
+        """A task ends without a result of its own."""
+        assert self._run is not None
+        self._keep(records.TaskChanged(flight.task_id, state, reason))
+        self._run.land(flight, lost=state == "lost")
+        self._break(flight.group)
+
+    def _break(self, group: Group, but: Flight | None = None) -> None:
+        """One end of a pair is out: the other has nothing to do any more. What it has seen stands."""
+        group.broken = True
+        for flight in group.flights.values():
+            if flight is not but and not flight.cancelled:
+                flight.cancelled = True
+                flight.deadline_s = min(flight.deadline_s, self._now.monotonic_s + CANCEL_S)
+                self._send(flight.machine, Cancel(task_id=flight.task_id))
+
+    # ── the clock ──────────────────────────────────────────────────────────────────────────────────
+
+    def _begin_waiting(self) -> None:
+        """The first turn after a restart: time limits begin anew."""
+        now = self._now.monotonic_s
+        self._awaited_until_s = now + REJOIN_S
+        for flight in self._run.flights.values() if self._run is not None else ():
+            flight.deadline_s = now + REJOIN_S + flight.assign.time_limit_s + GRACE_S
+
+    def _watch_the_clock(self) -> None:
+        now = self._now.monotonic_s
+        if self._awaited_until_s is not None and now > self._awaited_until_s:
+            for machine in sorted(self._awaited):
+                self._gone(machine, "did not come back after the server was restarted")
+        if self._run is None:
+            return
+        for group in list(self._run.groups.values()):
+            if group.is_pair and not group.going and not group.broken and now > group.ready_by_s:
+                self._not_ready(group)
+            for flight in list(group.flights.values()):
+                if now > flight.deadline_s:
+                    self._silent(flight)
+
+    def _not_ready(self, group: Group) -> None:
+        for flight in [flight for role, flight in group.flights.items() if role not in group.ready]:
+            self._send(flight.machine, Cancel(task_id=flight.task_id))
+            self._end(flight, "timeout", f"not ready for its pair within {READY_S:g} s")
+
+    def _silent(self, flight: Flight) -> None:
+        node = self._nodes[flight.machine]
+        if flight.cancelled:
+            self._end(flight, "cancelled", "cancelled, and nothing was heard of it since")
+        else:
+            self._send(flight.machine, Cancel(task_id=flight.task_id))
+            self._end(flight, "timeout", f"no result within {flight.assign.time_limit_s + GRACE_S:.0f} s")
+        node.silent_tasks += 1
+        if node.silent_tasks >= SILENT_TASKS:
+            self._gone(flight.machine, f"let {SILENT_TASKS} tasks in a row pass without a word")
+
+    # ── going on ───────────────────────────────────────────────────────────────────────────────────
+
+    def _advance(self) -> None:
+        while not self.over:
+            if self.state == "stopping" and self._run is not None:
+                for group in self._run.groups.values():
+                    self._break(group)
+            if self._run is not None and self._run.groups:
+                self._start_pairs()
+                return
+            if self.state == "stopping":
+                self._end_step()
+                self._finish("stopped")
+                return
+            if self._awaited or self._is_deserted():
+                return
+            if self._skips > _SKIPS_PER_TURN:
+                self._out.more = True
+                return
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Nothing is under way: the next wave, or else the next step, or else the end."""
+        if self._run is not None:
+            self._run.close_wave()
+            if not self._begin_wave(self._run):
+                self._end_step()
+        elif self._begun < len(self._steps):
+            self._begin_step(self._steps[self._begun])
+        else:
+            self._finish("done")
+
+    def _is_deserted(self) -> bool:
+        """Nobody is there; wait a little for somebody to come back."""
+        if any(node.lost is None for node in self._nodes.values()):
+            self._deserted_until_s = None
+            return False
+        if self._deserted_until_s is None:
+            self._deserted_until_s = self._now.monotonic_s + DESERTED_S
+        return self._now.monotonic_s < self._deserted_until_s
+
+    def _finish(self, state: records.SessionState) -> None:
+        self.state = state
+        self._keep(records.SessionChanged(state, self._now.unix_s))
+
+    def _begin_step(self, step: Step) -> None:
+        self._begun += 1
+        machines = choose(step, [node for node in self._nodes.values() if node.lost is None])
+        self._run = self._step_run(step, machines)
+        job = step.job
+        self._keep(
+            records.StepStarted(
+                step.number, job.name, job.component, len(machines), machines, self._now.unix_s
+            )
+        )
+
+    def _step_run(self, step: Step, machines: tuple[str, ...]) -> StepRun:
+        coming = waves(step, machines, lambda machine: self._nodes[machine].host)
+        return StepRun(step, machines, units(step, machines), coming)
+
+    def _end_step(self) -> None:
+        if self._run is not None:
+            self._run.close_wave()
+            self._keep(records.StepEnded(self._run.step.number, self._now.unix_s, self._run.jitter_s))
+            self._run = None
+
+    def _begin_wave(self, run: StepRun) -> bool:
+        """Start the next wave, or give lost units their second chance. False when the step has nothing left."""
+        if any(self._nodes[machine].lost is None for machine in run.machines):
+            wave = next(run.coming, None)
+            if wave is not None:
+                run.wave += 1
+                for unit in wave:
+                    self._begin_unit(run, unit, attempt=1)
+                return True
+        again = self._second_chances(run)
+        if again:
+            run.wave += 1
+        for group in again:
+            del run.lost[group.unit]
+            run.done -= 1
+            for task_id in group.task_ids:
+                self._keep(records.TaskChanged(task_id, "again", "lost on the way, and done again"))
+            self._begin_unit(run, group.unit, attempt=2)
+        return bool(again)
+
+    def _second_chances(self, run: StepRun) -> list[Group]:
+        """Lost units whose machines are all there again, as many as may run together."""
+        again: list[Group] = []
+        taken: set[str] = set()
+        for unit, group in run.lost.items():
+            nodes = [self._nodes[machine] for machine in unit]
+            hosts = {node.host for node in nodes}
+            if taken.isdisjoint(hosts) and all(node.lost is None for node in nodes):
+                taken |= hosts
+                again.append(group)
+        return again
+
+    def _begin_unit(self, run: StepRun, unit: Unit, attempt: int) -> None:
+        nodes = [self._nodes[machine] for machine in unit]
+        group, why_not, assigns = prepare(self._uid, run, nodes, attempt, self._token)
+        state, reason = why_not or ("assigned", None)
+        for task_id, role, machine in zip(group.task_ids, group.roles, unit, strict=True):
+            number = run.step.number
+            begun = 0 if why_not else attempt
+            self._keep(
+                records.TaskRow(
+                    task_id, number, run.wave, machine, group.group_id, role, begun, state, reason
+                )
+            )
+        if why_not is not None:
+            run.done += 1
+            self._skips += 1
+            return
+        group.ready_by_s = self._now.monotonic_s + READY_S
+        for role, node, assign in reversed(list(zip(group.roles, nodes, assigns, strict=True))):
+            deadline = self._now.monotonic_s + assign.time_limit_s + GRACE_S
+            run.add(Flight(assign.task_id, node.machine, role, group, assign, deadline, node.hello.instance))
+            self._send(node.machine, assign)
+
+    def _start_pairs(self) -> None:
+        """All pairs of a wave start together: when everyone is prepared, or out."""
+        assert self._run is not None
+        waiting = [g for g in self._run.groups.values() if g.is_pair and not g.going and not g.broken]
+        if not waiting or any(len(group.ready) < 2 for group in waiting):
+            return
+        starting: list[Flight] = []
+        for group in waiting:
+            group.going = True
+            starting += group.flights.values()  # the listening end first, as they were added
+        for flight in starting:
+            self._keep(records.TaskChanged(flight.task_id, "going"))
+            self._send_go(flight)
+
+    def _send_go(self, flight: Flight) -> None:
+        self._send(flight.machine, Go(task_id=flight.task_id, ports=flight.group.ready.get("listen", {})))
+
+    def _keep(self, record: records.Record) -> None:
+        self._out.records.append(record)
+
+    def _send(self, machine: str, message: Assign | Go | Cancel) -> None:
+        self._out.sends.append(Send(machine, message))

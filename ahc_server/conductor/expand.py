@@ -1,0 +1,149 @@
+"""From a plan and the nodes that are there to steps, and from a step to waves of units.
+
+A unit is what is measured together: one machine, or a pair (connecting end first). A wave is what runs at the same
+time. Everything is a pure function of plan and nodes, so that a restarted server finds the same waves again.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from ahc_agent.wire.messages import AnyTask, Hello, InventoryTask, PairTask
+from ahc_server import pairing
+from ahc_server.conductor.model import Node
+from ahc_server.plan.model import Job, Plan
+
+Unit = tuple[str, ...]
+
+INVENTORY = Job(name="inventory", component="inventory", task=InventoryTask(), affinity="any")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A job at one host count; ``hosts`` None is every node, honouring affinity."""
+
+    number: int
+    job: Job
+    hosts: int | None
+
+
+def steps_of(plan: Plan) -> list[Step]:
+    """The steps of a plan in order; the inventory comes first, said or not."""
+    jobs = list(plan.jobs)
+    if jobs[0].component != "inventory" or jobs[0].hosts is not None:
+        jobs.insert(0, INVENTORY)
+    wanted = [(job, count) for job in jobs for count in (job.hosts.counts() if job.hosts else (None,))]
+    return [Step(number, job, count) for number, (job, count) in enumerate(wanted)]
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """Sort key: n2 before n10."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"([0-9]{1,18})", name)]
+
+
+def choose(step: Step, nodes: Sequence[Node]) -> tuple[str, ...]:
+    """The machines of a step, in order: the first ones of a fair spread where so many are asked."""
+    job = step.job
+    hosts = {node.machine: node.host for node in nodes}
+    names = [
+        node.machine
+        for node in nodes
+        if not job.affinity_hosts
+        or node.hello.identity.physical_host in job.affinity_hosts
+        or node.host in job.affinity_hosts
+    ]
+    if step.hosts is not None and job.affinity == "fair":
+        names = pairing.spread(names, hosts.__getitem__, job.affinity_count)
+    elif job.affinity_count is not None:
+        few = set(pairing.spread(names, hosts.__getitem__, job.affinity_count))
+        names = [name for name in names if name in few]
+    return tuple(names[: step.hosts])
+
+
+def units(step: Step, machines: Sequence[str]) -> int:
+    """How many units a step has."""
+    if step.job.component != "network":
+        return len(machines)
+    if step.job.arity is not None:
+        return sum(map(len, pairing.group_rounds(machines, step.job.arity)))
+    return len(machines) * (len(machines) - 1) // 2
+
+
+def waves(step: Step, machines: Sequence[str], host_of: Callable[[str], str]) -> Iterator[list[Unit]]:
+    """What runs at the same time, one wave after the other.
+
+    A step with a count runs its machines at once, as asked. Without one, no two units of a wave share a physical
+    host unless the job says ``affinity: any``.
+    """
+    job = step.job
+    free = step.hosts is not None or job.affinity == "any" or job.component == "inventory"
+
+    def taken(unit: Unit) -> set[str]:
+        return set(unit) if free else {host_of(machine) for machine in unit}
+
+    if job.component != "network":
+        yield from pairing.waves(_units([(machine,) for machine in machines]), taken)
+        return
+    grouped = job.arity is not None
+    for one in pairing.group_rounds(machines, job.arity or 2) if grouped else pairing.rounds(machines):
+        yield from pairing.waves(_units(one), taken, job.parallel)
+
+
+def _units(units: Sequence[Unit]) -> Sequence[Unit]:
+    """Machines and pairs alike are units."""
+    return units
+
+
+def data_addresses(first: Hello, second: Hello, networks: Sequence[str]) -> tuple[str, str] | None:
+    """Where two nodes reach each other: (address of the first, of the second), or None.
+
+    With ``networks``: in the first of these in which both have an address. Otherwise two addresses of one subnet where
+    there are such, else the best of each.
+    """
+    ours, theirs = _interfaces(first), _interfaces(second)
+    for text in networks:
+        network = ipaddress.ip_network(text)
+        a = next((one for one in ours if one.ip in network), None)
+        b = next((one for one in theirs if one.ip in network), None)
+        if a is not None and b is not None:
+            return str(a.ip), str(b.ip)
+    if networks:
+        return None
+    for a in ours:
+        for b in theirs:
+            if a.version == b.version and a.network.prefixlen < a.network.max_prefixlen and b.ip in a.network:
+                return str(a.ip), str(b.ip)
+    for a in ours:
+        for b in theirs:
+            if a.version == b.version:
+                return str(a.ip), str(b.ip)
+    return None
+
+
+def _interfaces(hello: Hello) -> list[ipaddress.IPv4Interface | ipaddress.IPv6Interface]:
+    """The addresses that an agent told; what is none is left out (agents are not trusted)."""
+    out = []
+    for text in hello.addresses:
+        try:
+            out.append(ipaddress.ip_interface(text))
+        except ValueError:
+            continue
+    return out
+
+
+def pair_tasks(
+    pattern: AnyTask, unit_id: str, unit: Unit, addresses: tuple[str, str], token: str
+) -> tuple[PairTask, PairTask]:
+    """Both ends of a pair: (connecting, listening)."""
+    assert isinstance(pattern, PairTask)
+    fields = {name: getattr(pattern, name) for name in pattern.__struct_fields__} | {
+        "pair_id": unit_id,
+        "token": token,
+    }
+    here, there = addresses
+    connect = fields | {"role": "connect", "peer": unit[1], "address": here, "peer_address": there}
+    listen = fields | {"role": "listen", "peer": unit[0], "address": there, "peer_address": here}
+    return PairTask(**connect), PairTask(**listen)

@@ -1,0 +1,115 @@
+"""What is under way in one step: waves, groups, flights. They keep the books; the conductor decides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Literal
+
+from ahc_agent.wire.messages import Assign
+from ahc_server.conductor.expand import Step, Unit
+
+Role = Literal["solo", "listen", "connect"]
+
+
+@dataclass(slots=True)
+class Group:
+    """The tasks of one unit: one, or the two of a pair (connecting end first).
+
+    ``attempt`` 2 is the second chance. For pairs: ``ready`` is who is prepared, with its ports, ``going`` that both were told to
+    start, ``broken`` that one end is out. ``restored``: the server was restarted meanwhile; a failure may be its own.
+    """
+
+    group_id: str
+    unit: Unit
+    wave: int
+    attempt: int
+    flights: dict[Role, Flight] = field(default_factory=dict)
+    ready: dict[Role, dict[str, int]] = field(default_factory=dict)
+    ready_by_s: float = 0.0
+    going: bool = False
+    broken: bool = False
+    restored: bool = False
+
+    @property
+    def is_pair(self) -> bool:
+        return len(self.unit) == 2
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """In the order of the unit."""
+        return ("connect", "listen") if self.is_pair else ("solo",)
+
+    @property
+    def task_ids(self) -> tuple[str, ...]:
+        """In the order of the unit."""
+        return tuple(f"{self.group_id}{role[0]}" for role in self.roles)
+
+
+@dataclass(slots=True)
+class Flight:
+    """One task on one machine, from Assign until its result came or it was given up.
+
+    ``deadline_s``: when it is given up (monotonic). ``instance``: the start of the agent that it was given to.
+    """
+
+    task_id: str
+    machine: str
+    role: Role
+    group: Group
+    assign: Assign
+    deadline_s: float
+    instance: str
+    cancelled: bool = False
+
+
+@dataclass(slots=True)
+class StepRun:
+    """One step under way.
+
+    ``machines``: chosen at its start. ``wave``: the number of the last wave begun, -1 before the first. A machine has one
+    flight at a time. ``lost``: units that were lost on the way and get a second chance at the end of the step. ``delays``: the
+    starts of the wave, for ``jitter_s``, the worst spread so far.
+    """
+
+    step: Step
+    machines: tuple[str, ...]
+    units: int
+    coming: Iterator[list[Unit]]
+    wave: int = -1
+    done: int = 0
+    groups: dict[str, Group] = field(default_factory=dict)
+    flights: dict[str, Flight] = field(default_factory=dict)
+    of_machine: dict[str, Flight] = field(default_factory=dict)
+    lost: dict[Unit, Group] = field(default_factory=dict)
+    delays: list[float] = field(default_factory=list)
+    jitter_s: float | None = None
+
+    def skip_to(self, wave: int) -> None:
+        """Leave out the waves up to and including this one: they were begun before a restart."""
+        for _ in islice(self.coming, wave + 1):
+            pass
+        self.wave = wave
+
+    def add(self, flight: Flight) -> None:
+        group = flight.group
+        self.groups[group.group_id] = group
+        group.flights[flight.role] = flight
+        self.flights[flight.task_id] = self.of_machine[flight.machine] = flight
+
+    def land(self, flight: Flight, *, lost: bool) -> None:
+        """A task is over. A unit that was lost the first time gets its second chance."""
+        group = flight.group
+        del group.flights[flight.role], self.flights[flight.task_id], self.of_machine[flight.machine]
+        if lost and group.attempt == 1:
+            self.lost[group.unit] = group
+        if not group.flights:
+            del self.groups[group.group_id]
+            self.done += 1
+
+    def close_wave(self) -> None:
+        """The spread of the starts of the wave that is over joins the step's."""
+        if len(self.delays) > 1:
+            self.jitter_s = max(self.jitter_s or 0.0, max(self.delays) - min(self.delays))
+        self.delays = []

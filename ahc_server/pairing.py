@@ -1,0 +1,84 @@
+"""Who meets whom, and who may run at the same time: pure functions over names.
+
+Rounds of pairs by the circle method (the schedule of round-robin tournaments, Kirkman 1847): one name stands
+still, the others turn around it; every pair meets exactly once, in n - 1 rounds (n even) or n rounds (n odd).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
+
+Pair = tuple[str, str]
+T = TypeVar("T")
+
+
+def rounds(names: Sequence[str]) -> Iterator[list[Pair]]:
+    """All pairs of distinct names, in rounds of disjoint pairs; every pair once.
+
+    Deterministic in the order of the names. The first of a pair alternates, so that over all rounds
+    everybody comes first about as often as second.
+    """
+    circle: list[str | None] = list(names)
+    if len(circle) % 2:
+        circle.append(None)  # whoever meets None rests in this round
+    size = len(circle)
+    for turn in range(size - 1):
+        pairs = []
+        for place in range(size // 2):
+            first, second = circle[place], circle[size - 1 - place]
+            if first is not None and second is not None:
+                pairs.append((first, second) if (turn + place) % 2 == 0 else (second, first))
+        yield pairs
+        circle.insert(1, circle.pop())
+
+
+def group_rounds(names: Sequence[str], arity: int) -> Iterator[list[Pair]]:
+    """eDeploy's arity: groups of ``arity`` names in their order; each group does its pairs in sequence.
+
+    Round k holds the k-th pair of every group. A single name left over joins the last group: nobody is left unmeasured.
+    """
+    groups = [list(names[start : start + arity]) for start in range(0, len(names), arity)]
+    if len(groups) > 1 and len(groups[-1]) == 1:
+        groups[-2] += groups.pop()
+    sequences = [[pair for one in rounds(group) for pair in one] for group in groups]
+    for turn in range(max(map(len, sequences), default=0)):
+        yield [sequence[turn] for sequence in sequences if turn < len(sequence)]
+
+
+def waves(
+    units: Iterable[T], hosts: Callable[[T], Iterable[str]], parallel: int | None = None
+) -> list[list[T]]:
+    """Split units that could run together into waves in which no two use the same host.
+
+    ``hosts(unit)`` are the resources a unit occupies (a pair on one physical host occupies it once); ``parallel``
+    bounds the size of a wave. First fit in the given order, so that the answer is deterministic.
+    """
+    out: list[tuple[list[T], set[str]]] = []
+    first_open = 0
+    for unit in units:
+        wanted = set(hosts(unit))
+        for members, taken in out[first_open:]:
+            if taken.isdisjoint(wanted) and (parallel is None or len(members) < parallel):
+                members.append(unit)
+                taken |= wanted
+                break
+        else:
+            out.append(([unit], wanted))
+        while parallel is not None and first_open < len(out) and len(out[first_open][0]) >= parallel:
+            first_open += 1
+    return [members for members, _ in out]
+
+
+def spread(names: Sequence[str], host_of: Callable[[str], str], at_most: int | None = None) -> list[str]:
+    """Names in an order whose every beginning is spread fairly over the physical hosts.
+
+    Takes one name of each host in turn, hosts in the order of their first name; ``at_most`` names of one host.
+    """
+    by_host: dict[str, list[str]] = {}
+    for name in names:
+        by_host.setdefault(host_of(name), []).append(name)
+    depth = max(map(len, by_host.values()), default=0)
+    if at_most is not None:
+        depth = min(depth, at_most)
+    return [own[level] for level in range(depth) for own in by_host.values() if level < len(own)]

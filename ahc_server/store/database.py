@@ -1,0 +1,134 @@
+"""One SQLite file: opened, checked, made. Nothing else in AHC knows how it is opened.
+
+WAL, so that ``ahc report`` reads while the server writes; ``synchronous=FULL``, so that a committed result is on the disk
+before it is acknowledged (SQLite's WAL documentation: with NORMAL a power cut may take back the last commits).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from urllib.parse import quote
+
+from ahc_agent.errors import CannotAnswer, NoData
+
+#: "AHC\1" as SQLite's application id: tells our files from others.
+APPLICATION_ID = 0x41484301
+SCHEMA_VERSION = 1
+BUSY_TIMEOUT_S = 10.0
+
+SCHEMA = """
+CREATE TABLE machines (
+    machine TEXT PRIMARY KEY, public_key TEXT NOT NULL, identity BLOB NOT NULL,
+    first_seen_s REAL NOT NULL, last_seen_s REAL NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE sessions (
+    session INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, uid TEXT NOT NULL UNIQUE,
+    plan_name TEXT NOT NULL, plan TEXT NOT NULL, state TEXT NOT NULL, reason TEXT,
+    created_s REAL NOT NULL, ended_s REAL
+) STRICT;
+
+CREATE TABLE participants (
+    session INTEGER NOT NULL REFERENCES sessions ON DELETE CASCADE,
+    machine TEXT NOT NULL, position INTEGER NOT NULL, hello BLOB NOT NULL, lost TEXT,
+    PRIMARY KEY (session, machine)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE steps (
+    session INTEGER NOT NULL REFERENCES sessions ON DELETE CASCADE,
+    step INTEGER NOT NULL, job TEXT NOT NULL, component TEXT NOT NULL, hosts INTEGER NOT NULL,
+    machines BLOB NOT NULL, state TEXT NOT NULL, started_s REAL, ended_s REAL, start_jitter_s REAL,
+    PRIMARY KEY (session, step)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE tasks (
+    task_id TEXT PRIMARY KEY, session INTEGER NOT NULL, step INTEGER NOT NULL, wave INTEGER NOT NULL,
+    machine TEXT NOT NULL, unit TEXT NOT NULL, role TEXT NOT NULL, attempt INTEGER NOT NULL,
+    state TEXT NOT NULL, reason TEXT,
+    FOREIGN KEY (session, step) REFERENCES steps ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE INDEX tasks_of_step ON tasks (session, step, wave);
+
+CREATE TABLE results (
+    task_id TEXT PRIMARY KEY REFERENCES tasks ON DELETE CASCADE,
+    session INTEGER NOT NULL, received_s REAL NOT NULL, payload BLOB NOT NULL
+) STRICT;
+CREATE INDEX results_of_session ON results (session);
+"""
+
+
+def open_for_writing(path: Path) -> sqlite3.Connection:
+    """Open, or make where it is not there, with its folder (mode 0700). Raises CannotAnswer."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        database = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+    except (OSError, sqlite3.Error) as error:
+        raise CannotAnswer(f"{path}: the store cannot be opened: {error}") from error
+    try:
+        fresh = database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+        if not fresh:
+            _check(database, path)
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = FULL")
+        database.execute("PRAGMA foreign_keys = ON")
+        if fresh:
+            database.executescript(
+                f"BEGIN IMMEDIATE; PRAGMA application_id = {APPLICATION_ID};"
+                f"PRAGMA user_version = {SCHEMA_VERSION}; {SCHEMA} COMMIT;"
+            )
+    except sqlite3.Error as error:
+        database.close()
+        raise broken(path, error) from error
+    except CannotAnswer:
+        database.close()
+        raise
+    return database
+
+
+def open_for_reading(path: Path) -> sqlite3.Connection:
+    """Open without the right to write, beside a server that writes. Raises NoData where there is no file, CannotAnswer."""
+    if not path.exists():
+        raise NoData(
+            f"{path}: there is no store yet (start `ahc serve` and run a plan, or name one with --store)"
+        )
+    try:
+        uri = f"file:{quote(str(path.absolute()))}?mode=ro"
+        database = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+    except sqlite3.Error as error:
+        raise broken(path, error) from error
+    try:
+        _check(database, path)
+    except sqlite3.Error as error:
+        database.close()
+        raise broken(path, error) from error
+    except CannotAnswer:
+        database.close()
+        raise
+    return database
+
+
+def _check(database: sqlite3.Connection, path: Path) -> None:
+    application, version = (
+        database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
+    )
+    if application != APPLICATION_ID:
+        raise CannotAnswer(f"{path}: not a store of AHC (name another file with --store)")
+    if version != SCHEMA_VERSION:
+        raise CannotAnswer(
+            f"{path}: a store of schema {version}, this is AHC with schema {SCHEMA_VERSION}"
+            " (use the AHC that wrote it, or another file with --store)"
+        )
+
+
+def broken(path: Path, error: sqlite3.Error) -> CannotAnswer:
+    """What SQLite says, with what to do about it."""
+    if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
+        return CannotAnswer(f"{path}: another program keeps the store locked (wait for it, or end it)")
+    if isinstance(error, sqlite3.OperationalError):
+        return CannotAnswer(
+            f"{path}: the store cannot be used: {error} (check its folder's rights and free space)"
+        )
+    return CannotAnswer(
+        f"{path}: not a store of AHC, or a damaged one: {error} (restore a copy, or name another file with --store)"
+    )
