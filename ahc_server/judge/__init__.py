@@ -119,7 +119,8 @@ def _ungrouped(grouping: Grouping, fleet: Fleet) -> Coverage:
     for row in grouping.alone:
         record = fleet.records[row]
         if record.lost is None:
-            reason = fleet.reasons.get((int(row), "inventory"))
+            reasons = [said for (at, _), said in fleet.reasons.items() if at == row]
+            reason = reasons[0] if reasons else None
             coverage.findings.append(
                 Finding(
                     element=f"node:{record.node}",
@@ -169,7 +170,7 @@ def _report(
             fail=counted["fail"],
             unknown=counted["unknown"],
         ),
-        notes=_notes(fleet.records),
+        notes=_notes(session, fleet.records),
     )
 
 
@@ -200,7 +201,7 @@ def _seriousness(finding: Finding) -> tuple[object, ...]:
     )
 
 
-def _notes(records: Sequence[NodeRecord]) -> list[str]:
+def _notes(session: Session, records: Sequence[NodeRecord]) -> list[str]:
     """Sentences about the data itself: ids that are not what was asked, collectors that could not read."""
     told: dict[str, list[str]] = {}
     for record in records:
@@ -208,7 +209,8 @@ def _notes(records: Sequence[NodeRecord]) -> list[str]:
             told.setdefault(f"id: {record.id_note}", []).append(record.node)
         for error in record.inventory.errors if record.inventory is not None else ():
             told.setdefault(f"inventory, {error.collector}: {error.error}", []).append(record.node)
-    return [f"{text} ({_who(nodes, len(records))})" for text, nodes in sorted(told.items())]
+    notes = [] if session.state == "done" else [f"the session is {session.state}: it may lack results"]
+    return notes + [f"{text} ({_who(nodes, len(records))})" for text, nodes in sorted(told.items())]
 
 
 def _who(nodes: Sequence[str], fleet: int) -> str:

@@ -17,6 +17,8 @@ from ahc_server.judge.thresholds import Thresholds
 from ahc_server.session import NodeRecord, Session
 
 _COMPONENTS = set(get_args(Component))
+#: What plans call a component, where the report has another word.
+_SUBJECTS = {"storage": "disk", "inventory": "system"}
 
 
 @dataclass(slots=True)
@@ -29,10 +31,16 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """Nodes by row, and why their tasks failed: (row, component) → reason."""
+    """Nodes by row, and what became of their tasks.
+
+    ``asked``: (job, hosts at once) → rows that had such a task. ``reasons``: (row, job) → why it failed. ``subject_of``: job →
+    the component that it measures.
+    """
 
     records: list[NodeRecord]
+    asked: dict[tuple[str, int], set[int]]
     reasons: dict[tuple[int, str], str]
+    subject_of: dict[str, str]
 
     @property
     def names(self) -> list[str]:
@@ -41,12 +49,19 @@ class Fleet:
 
 def fleet_of(session: Session, records: list[NodeRecord]) -> Fleet:
     rows = {record.machine: row for row, record in enumerate(records)}
+    asked: dict[tuple[str, int], set[int]] = {}
     reasons: dict[tuple[int, str], str] = {}
-    for outcome in session.outcomes:
-        if outcome.outcome.status != "ok" and outcome.machine in rows:
-            said = outcome.outcome.error or f"the task ended as {outcome.outcome.status}"
-            reasons.setdefault((rows[outcome.machine], outcome.component), said)
-    return Fleet(records, reasons)
+    subject_of: dict[str, str] = {}
+    for each in session.outcomes:
+        row = rows.get(each.machine)
+        if row is None:
+            continue
+        asked.setdefault((each.job, each.hosts), set()).add(row)
+        subject_of[each.job] = _SUBJECTS.get(each.component, each.component)
+        if each.outcome.status != "ok":
+            said = each.outcome.error or f"the task ended as {each.outcome.status}"
+            reasons.setdefault((row, each.job), said)
+    return Fleet(records, asked, reasons, subject_of)
 
 
 def lost_nodes(fleet: Fleet, session: Session) -> Coverage:
@@ -88,16 +103,30 @@ def gaps(
         return coverage
     present = ~np.isnan(test.matrix.value)
     here = np.array([fleet.records[row].lost is None for row in rows])
-    counted = present[here] if np.any(here) else present
-    expected = 2 * np.sum(counted, axis=0) >= np.maximum(counted.shape[0], 1)
-    expected &= np.sum(counted, axis=0) > 0
-    _too_few(test, coverage, rows, names, group, expected)
-    _spread_out(test, coverage, rows, names, group, expected, thresholds)
+    asked = _asked(test, fleet, rows) & here[:, None]
+    have = np.sum(present & asked, axis=0)
+    expected = asked & (2 * have >= np.sum(asked, axis=0)) & (have > 0)
+    wanted = np.any(expected, axis=0)
+    _too_few(test, coverage, rows, names, group, wanted)
+    _spread_out(test, coverage, rows, names, group, wanted, thresholds)
     for place, row in enumerate(rows):
         if here[place]:
             _lacking(test, cells, fleet, coverage, place, expected, row in excused)
-    _lacked_by_most(test, cells, fleet, coverage, rows, group, expected)
+    _lacked_by_most(test, cells, fleet, coverage, rows, group, wanted)
     return coverage
+
+
+def _asked(test: GroupTest, fleet: Fleet, rows: list[int]) -> Bools:
+    """Which nodes had a task that could have measured which metric (n, m): in a ramp-up not all have all."""
+    asked = np.zeros(test.matrix.value.shape, dtype=bool)
+    members: dict[tuple[str, int], Bools] = {}
+    for column, metric in enumerate(test.metrics):
+        task = (metric.job, metric.hosts)
+        if task not in members:
+            had = fleet.asked.get(task, set())
+            members[task] = np.array([row in had for row in rows])
+        asked[:, column] = members[task]
+    return asked
 
 
 def _too_few(
@@ -106,11 +135,15 @@ def _too_few(
     rows: list[int],
     names: list[str],
     group: str,
-    expected: Bools,
+    wanted: Bools,
 ) -> None:
-    """Metrics that too few have, or that are zero for most, are not judged: then nobody passes."""
-    unjudged = expected & ~test.found.judged
-    if not len(test.metrics) or not np.any(expected):
+    """Metrics that too few have, or that are zero for most, are not judged: then nobody passes.
+
+    What is judged in another step of a ramp-up, with more nodes, is judged.
+    """
+    judged = {metric.name for metric, is_it in zip(test.metrics, test.found.judged, strict=True) if is_it}
+    unjudged = wanted & np.array([metric.name not in judged for metric in test.metrics], dtype=bool)
+    if not np.any(wanted):
         coverage.unjudged.update(rows)
         text = f"{group}: nothing was measured on any of its {wording.nodes_word(len(rows))}"
         coverage.findings.append(_not_measured(names, "system", "info", text, group))
@@ -127,12 +160,12 @@ def _spread_out(
     rows: list[int],
     names: list[str],
     group: str,
-    expected: Bools,
+    wanted: Bools,
     thresholds: Thresholds,
 ) -> None:
     """Where peers differ among themselves too much, a sheep among them cannot be seen."""
     rates = np.array([metric.higher_is_better for metric in test.metrics], dtype=bool)
-    wide = expected & test.found.judged & rates & (test.found.spread > thresholds.spread_limit)
+    wide = wanted & test.found.judged & rates & (test.found.spread > thresholds.spread_limit)
     by_component: dict[str, list[int]] = {}
     for column in np.flatnonzero(wide):
         by_component.setdefault(test.metrics[column].component, []).append(int(column))
@@ -173,7 +206,7 @@ def _lacking(
     row = int(test.matrix.rows[place])
     node = fleet.records[row].node
     missing: dict[str, list[int]] = {}
-    for column in np.flatnonzero(expected & np.isnan(test.matrix.value[place])):
+    for column in np.flatnonzero(expected[place] & np.isnan(test.matrix.value[place])):
         missing.setdefault(test.metrics[column].component, []).append(int(column))
     if network_excused:
         missing.pop("network", None)
@@ -181,7 +214,8 @@ def _lacking(
         coverage.unjudged.add(row)
         pieces = list(dict.fromkeys(test.metrics[column].part for column in columns))
         reasons = [cells.errors.get((row, int(test.matrix.columns[column]))) for column in columns]
-        reason = next((each for each in reasons if each), None) or fleet.reasons.get((row, component))
+        reasons += [fleet.reasons.get((row, test.metrics[column].job)) for column in columns]
+        reason = next((each for each in reasons if each), None)
         have = int(np.max(np.sum(~np.isnan(test.matrix.value[:, columns]), axis=0)))
         text = (
             f"{node}: {wording.parts(component, pieces)} not measured, which {have:,} peers have: "
@@ -199,20 +233,20 @@ def _lacked_by_most(
     coverage: Coverage,
     rows: list[int],
     group: str,
-    expected: Bools,
+    wanted: Bools,
 ) -> None:
     """What nobody or almost nobody in the group could measure, once per component and reason."""
     told: dict[tuple[str, str], set[int]] = {}
     members = set(rows)
     for place, row in enumerate(rows):
-        for column in np.flatnonzero(~expected & np.isnan(test.matrix.value[place])):
+        for column in np.flatnonzero(~wanted & np.isnan(test.matrix.value[place])):
             reason = cells.errors.get((row, int(test.matrix.columns[column])))
             if reason:
                 told.setdefault((test.metrics[column].component, reason), set()).add(row)
-    measured = {test.metrics[column].component for column in np.flatnonzero(expected)}
-    for (row, component), reason in fleet.reasons.items():
-        if row in members and component in _COMPONENTS and component not in measured:
-            told.setdefault((component, reason), set()).add(row)
+    measured = {test.metrics[column].job for column in np.flatnonzero(wanted)}
+    for (row, job), reason in fleet.reasons.items():
+        if row in members and job not in measured and fleet.records[row].lost is None:
+            told.setdefault((fleet.subject_of[job], reason), set()).add(row)
     for (component, reason), lacking in sorted(told.items()):
         names = [fleet.records[row].node for row in sorted(lacking)]
         text = f"{group}: {component} not measured on {len(names):,} of {wording.nodes_word(len(rows))}: {reason}"

@@ -215,7 +215,7 @@ def matrices(cells: Cells, groups: Iterable[Ints], nodes: int) -> list[Matrix]:
             (cells.value, np.nan),
             (cells.half_width, 0.0),
             (cells.within, np.nan),
-            (cells.doubt, 0.0),
+            (cells.doubt, np.nan),
         ):
             layer = np.full((len(group), len(columns)), empty)
             layer[where] = source[mine]

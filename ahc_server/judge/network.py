@@ -27,6 +27,8 @@ _LATENCY_MARGIN = 0.77
 #: A peer proves a node slow when it does this much more elsewhere.
 _PROVES = 1.05
 _LEAST_PEERS = 2
+#: The part of a loss that slow peers could explain where no peer proves the contrary.
+_DOUBT_UNPROVEN = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,9 +205,11 @@ def write_capacities(run: PairRun, nodes: int, to: CellWriter) -> None:
         if np.all(np.isnan(capacity.value)):
             continue
         column = to.column(Metric("network", part, quantity, unit, higher, run.job, run.hosts))
+        middle = float(np.nanmedian(capacity.value))
         for row in np.flatnonzero(~np.isnan(capacity.value)):
             peers = int(capacity.peers[row])
             value, spread = float(capacity.value[row]), float(capacity.spread[row])
+            is_worse = value * _PROVES < middle if higher else value > middle * _PROVES
             is_proven = capacity.proven[row] >= min(_LEAST_PEERS, peers) and 3 * capacity.proven[row] >= peers
             to.add(
                 int(row),
@@ -213,5 +217,5 @@ def write_capacities(run: PairRun, nodes: int, to: CellWriter) -> None:
                 value,
                 1.96 * spread * value / peers**0.5,
                 spread,
-                0.0 if is_proven else 0.9,
+                _DOUBT_UNPROVEN if is_worse and not is_proven else 0.0,
             )

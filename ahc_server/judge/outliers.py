@@ -86,13 +86,15 @@ def deviations(
     """Test every value of a group against its peers. All arrays but ``rules`` have shape (n, m); NaN is missing.
 
     ``half_widths``: of the values' 95 % confidence intervals, in the metric's unit. ``within``: relative standard deviation
-    of the node's own samples. ``doubt``: the fraction that disturbances during the run could explain.
+    of the node's own samples. ``doubt``: the fraction that disturbances during the run could explain; what disturbed the
+    peers just as much explains no difference from them.
     """
     count = np.sum(~np.isnan(values), axis=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", category=RuntimeWarning)
         expected = np.nanmedian(values, axis=0)
         typical_within = np.nan_to_num(np.nanmedian(within, axis=0))
+        excess = np.maximum(doubt - np.nanmedian(doubt, axis=0), 0)
     judged = (count >= least_peers) & (expected > 0)
     center = np.where(judged, expected, np.nan)
     ratio = values / center
@@ -112,7 +114,7 @@ def deviations(
         spread=spread,
         judged=judged,
         effect=effect,
-        p_slow=_tail(degrees, (-distance - _as_distance(free + doubt, rules.sign)) / error),
+        p_slow=_tail(degrees, (-distance - _as_distance(free + excess, rules.sign)) / error),
         p_slow_undoubted=_tail(degrees, (-distance - _as_distance(free, rules.sign)) / error),
         p_fast=_tail(degrees, (distance - _as_distance(2 * free, -rules.sign)) / error),
     )

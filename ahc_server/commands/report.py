@@ -1,0 +1,114 @@
+"""``ahc report``: who is different, how much, and what to check."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import cast
+
+import click
+
+from ahc_agent.errors import NoData
+from ahc_server.ids import Prefer, assign_ids
+from ahc_server.judge import Judgement, judge
+from ahc_server.judge.model import Report
+from ahc_server.paths import Where
+from ahc_server.report.csv import draw_csv
+from ahc_server.report.json import draw_json
+from ahc_server.report.text import Sections, draw_text
+from ahc_server.session import Session
+from ahc_server.store import Store
+
+#: Width of the text where it goes to a pipe or a file.
+_PIPE_WIDTH = 120
+
+
+@click.command("report")
+@click.option("--session", "name", metavar="NAME", default=None, help="Which session; by default the newest.")
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True
+)
+@click.option("--groups", is_flag=True, help="Also the groups of comparable nodes, with all their nodes.")
+@click.option("--categories", is_flag=True, help="Also each component's metrics: median, spread, worst node.")
+@click.option("--outliers", is_flag=True, help="Also every finding and every metric that differs.")
+@click.option("--full", is_flag=True, help="Everything, every value of every node too.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(["warn", "fail"]),
+    default=None,
+    help="Exit with 1 where a node is so bad, or worse; with 3 where a node could not be judged.",
+)
+@click.option(
+    "--unique-id",
+    type=click.Choice(["serial", "uuid", "mac"]),
+    default=None,
+    help="What names a node; by default as the session was run.",
+)
+@click.pass_obj
+def command(
+    where: Where,
+    name: str | None,
+    form: str,
+    groups: bool,
+    categories: bool,
+    outliers: bool,
+    full: bool,
+    fail_on: str | None,
+    unique_id: str | None,
+) -> None:
+    """Who is different from its peers, how much, and what to check.
+
+    \b
+    Example: ahc report --session rack7 --format json --fail-on fail
+    """
+    session = Store(where.store).load_session(name)
+    if not session.nodes:
+        raise NoData(f"session {session.name} has no nodes")
+    if unique_id is not None:
+        session = renamed(session, cast(Prefer, unique_id))
+    judgement = judge(session, generated_at=newest_time(session))
+    sections = Sections(groups=groups, categories=categories, outliers=outliers, full=full)
+    click.echo(_draw(judgement, form, sections), nl=False)
+    status = exit_status(judgement.report, fail_on)
+    if status:
+        click.get_current_context().exit(status)
+
+
+def _draw(judgement: Judgement, form: str, sections: Sections) -> str:
+    if form == "json":
+        return draw_json(judgement.report)
+    if form == "csv":
+        return draw_csv(judgement, full=sections.full)
+    terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size((_PIPE_WIDTH, 24)).columns if terminal else _PIPE_WIDTH
+    return draw_text(judgement, sections, width=max(width, 60), color=terminal)
+
+
+def exit_status(report: Report, fail_on: str | None) -> int:
+    """1 where a node is as bad as ``fail_on``; else 3 where a node could not be judged; 0 without ``fail_on``."""
+    if fail_on is None:
+        return 0
+    counts = report.counts
+    if counts.fail or (fail_on == "warn" and counts.warn):
+        return 1
+    return 3 if counts.unknown else 0
+
+
+def newest_time(session: Session) -> str:
+    """When the newest data of a session came in, by the server's clock: agents' clocks prove nothing, and the same
+    data must give the same report tomorrow."""
+    times = [session.created_at_s]
+    times += [at for step in session.steps for at in (step.started_at_s, step.ended_at_s) if at is not None]
+    return datetime.fromtimestamp(max(times), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def renamed(session: Session, prefer: Prefer) -> Session:
+    """The session with ids of another kind (``--unique-id``)."""
+    ids = assign_ids({record.machine: record.identity for record in session.nodes}, prefer)
+    nodes = [
+        replace(record, node=ids[record.machine][0], id_note=ids[record.machine][1])
+        for record in session.nodes
+    ]
+    return replace(session, nodes=nodes)
