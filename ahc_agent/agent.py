@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import time
@@ -31,6 +32,8 @@ from ahc_agent.wire.messages import (
 )
 from ahc_agent.wire.outbox import Outbox
 from ahc_agent.worker import Worker
+
+_log = logging.getLogger(__name__)
 
 #: The loop looks after time limits and unacknowledged results at least this often.
 _TICK_S = 0.5
@@ -114,6 +117,7 @@ class Agent:
                 self._worker.cancel(message.task_id)
             case Ack():
                 self._outbox.acknowledge(message.task_id)
+                _log.info("acknowledged: %s", message.task_id)
             case Welcome():
                 self._outbox.due_now()
             case Stop():
