@@ -10,19 +10,16 @@ from collections.abc import Iterable
 from ahc_agent.errors import NotThere
 from ahc_agent.facts import Cache, Cpu, CpuKind
 from ahc_agent.inventory.cpuinfo import CpuInfo, read_cpuinfo
-from ahc_agent.inventory.root import Root
-from ahc_agent.inventory.topology import (
-    CPU_FOLDER,
-    Topology,
+from ahc_agent.inventory.cpuset import (
     first_of,
     format_list,
     mask_of,
     members,
     parse_list,
     parse_mask,
-    read_topology,
-    saved_facts,
 )
+from ahc_agent.inventory.root import Root
+from ahc_agent.inventory.topology import CPU_FOLDER, Topology, read_topology, saved_facts
 
 _CACHE_SIZE = re.compile(r"(\d{1,12})([KMG]?)")
 _CACHE_UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
@@ -38,6 +35,9 @@ def collect(root: Root) -> Cpu:
     if not topology.present and not info.processors and info == CpuInfo():
         raise NotThere("neither /sys/devices/system/cpu nor /proc/cpuinfo")
     online = topology.online
+    if topology.withheld:
+        withheld = format_list(topology.withheld)
+        root.trouble.append(f"CPUs {withheld} are online but withheld by this process's cpuset: not counted")
     frequencies = _Frequencies(root, online)
     return Cpu(
         model=info.model,
@@ -189,7 +189,7 @@ def _sharing(root: Root, folder: str, topology: Topology, cpu: int) -> int:
     )
     if mask:
         return mask & topology.online | 1 << cpu
-    return mask_of(iter([cpu])) | next((core.cpus for core in topology.cores if core.cpus >> cpu & 1), 0)
+    return mask_of([cpu]) | next((core.cpus for core in topology.cores if core.cpus >> cpu & 1), 0)
 
 
 def _cache_size(text: str | None) -> int | None:

@@ -3,7 +3,7 @@
 Source: ``/sys/devices/system/node`` (kernel ABI file stable/sysfs-devices-node). Nodes without CPUs (memory only: HBM,
 persistent memory, CXL) and nodes without memory are nodes too. A kernel without NUMA has one node with everything.
 As hwloc does, nodes whose CPUs cannot be told, or repeat those of an earlier node, are left out, and on POWER those
-that are the memory of a graphics card.
+that are the memory of a graphics card; and those that the process's cpuset withholds.
 """
 
 from __future__ import annotations
@@ -12,17 +12,18 @@ import re
 
 from ahc_agent.errors import NotThere
 from ahc_agent.facts import NumaNode
-from ahc_agent.inventory.memory import total_bytes
-from ahc_agent.inventory.root import Root, whole_number
-from ahc_agent.inventory.topology import (
+from ahc_agent.inventory.cpuset import (
     NUMBER_LIMIT,
+    allowed,
     format_list,
     mask_of,
     members,
-    online_cpus,
     parse_list,
     parse_mask,
 )
+from ahc_agent.inventory.memory import total_bytes
+from ahc_agent.inventory.root import Root, whole_number
+from ahc_agent.inventory.topology import online_cpus
 
 NODE_FOLDER = "/sys/devices/system/node"
 
@@ -64,6 +65,7 @@ def _listed(root: Root) -> list[int]:
 def _nodes(root: Root, listed: list[int]) -> dict[int, int]:
     """The counting nodes and their CPUs."""
     hidden = _graphics_nodes(root)
+    mine = allowed(root, "mems")
     nodes: dict[int, int] = {}
     taken = 0
     for number in listed:
@@ -74,7 +76,8 @@ def _nodes(root: Root, listed: list[int]) -> dict[int, int]:
         if cpus is None or cpus & taken or number in hidden:
             continue
         taken |= cpus
-        nodes[number] = cpus
+        if mine >> number & 1:
+            nodes[number] = cpus
     return nodes
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from ahc_agent.errors import NotThere
 from ahc_agent.facts import Throttle
+from ahc_agent.inventory.cpuset import first_of
 from ahc_agent.inventory.root import Root
-from ahc_agent.inventory.topology import CPU_FOLDER, first_of, online_cpus, read_topology
+from ahc_agent.inventory.topology import CPU_FOLDER, online_cpus, read_topology
 
 
 def collect(root: Root) -> list[Throttle]:

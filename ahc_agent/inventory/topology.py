@@ -3,33 +3,34 @@
 Read from ``/sys/devices/system/cpu/cpuN/topology`` (kernel: Documentation/admin-guide/cputopology.rst, ABI file
 sysfs-devices-system-cpu), with these rules, which are hwloc's:
 
-- A CPU counts when it is online and has a ``topology`` folder. Whether a cpuset or cgroup lets the reading process run
-  there does not matter: it is a fact of the process, not of the machine.
+- A CPU counts when it is online, has a ``topology`` folder, and the cpuset or cgroup of the reading process does not
+  withhold it (``cpuset.py``): what may not be used can be neither measured nor compared.
 - Cores and sockets are the distinct sets of counting CPUs that the sibling masks name. Their numbers are not used: they
   repeat over sockets and books, or are -1. Kernels before 5.3 know only ``thread_siblings`` and ``core_siblings``.
 - On AMD families 21 and 22 the threads of a compute unit are cores of their own where their ``core_id`` differ. A saved
   tree must say that it is x86 (``saved_facts``) for that; hwloc takes no CPU vendor's quirk for granted without.
-
-A set of CPUs is an int with bit N for CPU N: exact, fast and of any size.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ahc_agent.inventory.cpuset import (
+    NUMBER_LIMIT,
+    allowed,
+    first_of,
+    mask_of,
+    members,
+    parse_list,
+    parse_mask,
+)
 from ahc_agent.inventory.root import Root
 
 CPU_FOLDER = "/sys/devices/system/cpu"
 
-#: CPU and NUMA node numbers from here on are nonsense (the kernel's own limits are 8192 CPUs and 1024 nodes).
-NUMBER_LIMIT = 65536
-
 _CPU_NAME = re.compile(r"cpu(\d{1,5})")
-_MASK = re.compile(r"[0-9a-fA-F]{1,8}(?:,[0-9a-fA-F]{8})*|[0-9a-fA-F]{1,16384}")
-_RANGE = re.compile(r"(\d{1,6})(?:-(\d{1,6})(?::(\d{1,6})/(\d{1,6}))?)?")
 _X86 = re.compile(r"x86_64|i[3-6]86")
 _AMD_COMPUTE_UNITS = re.compile(r"^vendor_id\s*:\s*AuthenticAMD$.*?^cpu family\s*:\s*(?:21|22)$", re.M | re.S)
 
@@ -44,13 +45,14 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """``online`` are the counting CPUs.
+    """``online`` are the counting CPUs, ``withheld`` those that would count but for the cpuset.
 
     ``cores`` and ``sockets`` are empty where the kernel does not tell them (no ``topology`` folder).
     """
 
     present: int
     online: int
+    withheld: int
     cores: tuple[Group, ...]
     sockets: tuple[Group, ...]
 
@@ -60,20 +62,22 @@ def read_topology(root: Root) -> Topology:
     folders = _cpu_folders(root)
     running = _running(root, folders)
     told = _with_topology(root, running)
+    counting = (told or running) & allowed(root, "cpus")
     present = parse_list(root.text(f"{CPU_FOLDER}/present"))
     cores, sockets = _siblings(root, told)
     return Topology(
         present=folders if present is None else present,
-        online=told or running,
-        cores=tuple(cores),
-        sockets=tuple(sorted(sockets, key=_by_number)),
+        online=counting,
+        withheld=(told or running) & ~counting,
+        cores=_kept(cores, counting),
+        sockets=tuple(sorted(_kept(sockets, counting), key=_by_number)),
     )
 
 
 def online_cpus(root: Root) -> int:
     """The counting CPUs alone: cheaper than the whole topology."""
     running = _running(root, _cpu_folders(root))
-    return _with_topology(root, running) or running
+    return (_with_topology(root, running) or running) & allowed(root, "cpus")
 
 
 def saved_facts(root: Root) -> dict[str, str]:
@@ -82,66 +86,8 @@ def saved_facts(root: Root) -> dict[str, str]:
     return {name: value.strip() for name, colon, value in lines if colon and value.strip()}
 
 
-def parse_mask(text: str | None) -> int | None:
-    """A kernel CPU mask ("00000000,0000000f") as a set; None where it is none."""
-    return int(text.replace(",", ""), 16) if text and _MASK.fullmatch(text) else None
-
-
-def parse_list(text: str | None) -> int | None:
-    """A kernel CPU list ("0-3,8,16-31:2/4") as a set; None where it is none. An empty file counts as none.
-
-    The form is in Documentation/admin-guide/kernel-parameters.rst: ``a-b:used/group`` takes the first ``used`` of each
-    ``group`` numbers.
-    """
-    if not text:
-        return None
-    cpus = 0
-    for item in text.split(","):
-        found = _RANGE.fullmatch(item.strip())
-        if found is None:
-            return None
-        first, last, used, group = (int(part) if part else None for part in found.groups())
-        assert first is not None
-        last = first if last is None else last
-        if last < first or last >= NUMBER_LIMIT or used == 0 or group == 0:
-            return None
-        if used is None or group is None or used >= group:
-            cpus |= (1 << (last + 1)) - (1 << first)
-        else:
-            cpus |= mask_of(cpu for cpu in range(first, last + 1) if (cpu - first) % group < used)
-    return cpus
-
-
-def format_list(cpus: int) -> str:
-    """A set as the kernel writes it: "0-3,8"; the empty set is ""."""
-    ranges: list[list[int]] = []
-    for cpu in members(cpus):
-        if ranges and ranges[-1][1] == cpu - 1:
-            ranges[-1][1] = cpu
-        else:
-            ranges.append([cpu, cpu])
-    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)
-
-
-def members(cpus: int) -> Iterator[int]:
-    """The numbers in a (finite) set, ascending."""
-    while cpus:
-        lowest = cpus & -cpus
-        yield lowest.bit_length() - 1
-        cpus ^= lowest
-
-
-def first_of(cpus: int) -> int:
-    """The lowest number of a set that is not empty."""
-    return (cpus & -cpus).bit_length() - 1
-
-
-def mask_of(numbers: Iterator[int]) -> int:
-    """The set of some numbers."""
-    cpus = 0
-    for number in numbers:
-        cpus |= 1 << number
-    return cpus
+def _kept(groups: list[Group], counting: int) -> tuple[Group, ...]:
+    return tuple(Group(group.cpus & counting, group.number) for group in groups if group.cpus & counting)
 
 
 def _by_number(group: Group) -> tuple[int, int]:
