@@ -43,6 +43,8 @@ PATTERNS = {
     "randwrite": Pattern("4k", 32, random=True, writes=True),
 }
 
+#: Starting and ending fio, which measures nothing.
+_FIO_COST_S = 0.35
 #: A sequential run begins again at the start of the disk when less than this is left.
 _TAIL_BYTES = 64 * 1024 * 1024
 
@@ -202,19 +204,18 @@ class _Step:
     """
 
     _LATER_WINDOWS = 3
-    #: Starting and ending fio.
-    _COST_S = 0.35
 
     def __init__(self, trial: Trial, devices: Sequence[Device], limits: BenchLimits, context: TaskContext):
         self._trial = trial
         self._devices = devices
         self._context = context
         self._windows = limits.min_samples
+        self._window_s = _window_s(limits)
         self._offsets = [0] * len(devices)
         self._taken = False
 
     def __call__(self, left_s: float) -> list[Sequence[fio.Window]]:
-        windows = min(self._windows, math.floor((left_s - self._COST_S) / fio.WINDOW_S))
+        windows = min(self._windows, math.floor((left_s - _FIO_COST_S) / self._window_s + 1e-6))
         if windows < 1:
             if self._taken:
                 return []
@@ -235,7 +236,7 @@ class _Step:
             if self._trial.pattern.writes:
                 for device in self._devices:
                     held.enter_context(writeguard.hold(device.path))
-            outcomes = fio.run(jobs, windows * fio.WINDOW_S, self._context.cancelled)
+            outcomes = fio.run(jobs, windows, self._window_s, self._context.cancelled)
         for device, outcome in zip(self._devices, outcomes, strict=True):
             if outcome.error:
                 raise ProgramFailed("fio", f"{device.path}: {outcome.error}")
@@ -250,6 +251,15 @@ class _Step:
             block = self._trial.block_bytes
             offset = (self._offsets[index] + outcome.bytes) // block * block
             self._offsets[index] = offset if offset + max(_TAIL_BYTES, block) <= size else 0
+
+
+def _window_s(limits: BenchLimits) -> float:
+    """Half a second, or less where the run time would not hold ``min_samples`` of them."""
+    longest = (limits.runtime_s - _FIO_COST_S) / limits.min_samples
+    return (
+        max(1, min(math.floor(longest / fio.PERIOD_S + 1e-6), round(fio.WINDOW_S / fio.PERIOD_S)))
+        * fio.PERIOD_S
+    )
 
 
 def _size_bytes(path: str) -> int:

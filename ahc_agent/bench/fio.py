@@ -1,4 +1,4 @@
-"""fio (3.33 or newer): one run on one or several devices, cut into windows of half a second.
+"""fio (3.33 or newer): one run on one or several devices, cut into windows of half a second or less.
 
 fio needs a third of a second to start and end, so that a run per sample would waste much of the time. Instead a run
 writes a histogram of its completion latencies for every window (``--write_hist_log``, ``--log_hist_msec``; fio's HOWTO, "Log
@@ -27,7 +27,9 @@ from pathlib import Path
 from ahc_agent import programs
 from ahc_agent.errors import ProgramFailed
 
-#: Length of a window. A multiple of 100 ms: quotas and token buckets work in such periods.
+#: Lengths of windows are multiples of this: quotas and token buckets work in periods of 100 ms.
+PERIOD_S = 0.1
+#: The usual length of a window.
 WINDOW_S = 0.5
 #: What fio takes on top of the run time before it is killed. A stuck disk holds it longer than it should.
 GRACE_S = 5.0
@@ -67,15 +69,15 @@ class Outcome:
     error: str = ""
 
 
-def run(jobs: Sequence[Job], runtime_s: float, cancelled: threading.Event) -> list[Outcome]:
-    """Run all jobs at once for ``runtime_s``. Raises ProgramError where fio as a whole could not do it."""
+def run(jobs: Sequence[Job], windows: int, window_s: float, cancelled: threading.Event) -> list[Outcome]:
+    """Run all jobs at once for so many windows of this length. Raises ProgramError where fio as a whole could not do it."""
     with tempfile.TemporaryDirectory(prefix="ahc-fio-") as folder:
         argv = ["fio", "--output-format=json", "--thread"]
         if all(job.pattern in _READS for job in jobs):
             argv.append("--readonly")
         for index, job in enumerate(jobs):
-            argv += _arguments(job, index, runtime_s, folder)
-        limit_s = runtime_s + GRACE_S
+            argv += _arguments(job, index, windows, window_s, folder)
+        limit_s = windows * window_s + GRACE_S
         finished = programs.run(argv, time_limit_s=limit_s, ok_statuses=None, cancelled=cancelled)
         reports = _reports(finished, len(jobs))
         return [
@@ -128,11 +130,11 @@ def parse_log(text: str) -> list[Window]:
     return windows
 
 
-def _arguments(job: Job, index: int, runtime_s: float, folder: str) -> list[str]:
+def _arguments(job: Job, index: int, windows: int, window_s: float, folder: str) -> list[str]:
     """One job. fio takes a colon in a file name for a separator unless it is escaped."""
     filename = job.path.replace("\\", "\\\\").replace(":", "\\:")
     # The last window's line is written by the first I/O after its end.
-    milliseconds = round(runtime_s * 1000) + 30
+    milliseconds = round(windows * window_s * 1000) + 30
     arguments = [
         f"--name=job{index}",
         f"--filename={filename}",
@@ -149,7 +151,7 @@ def _arguments(job: Job, index: int, runtime_s: float, folder: str) -> list[str]
         "--norandommap",
         "--random_generator=tausworthe64",
         f"--write_hist_log={folder}/job{index}",
-        f"--log_hist_msec={round(WINDOW_S * 1000)}",
+        f"--log_hist_msec={round(window_s * 1000)}",
     ]
     if job.offset_bytes:
         arguments.append(f"--offset={job.offset_bytes}")

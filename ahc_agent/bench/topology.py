@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 from ahc_agent.errors import NotThere
+from ahc_agent.inventory import cpuset
 from ahc_agent.inventory import topology as machine
 from ahc_agent.inventory.root import Root
 
@@ -42,19 +43,19 @@ def read(root: Root | None = None) -> Topology:
 
     root = root or Root("/")
     found = machine.read_topology(root)
-    mine = machine.mask_of(iter(os.sched_getaffinity(0))) if root.live else -1
+    mine = cpuset.mask_of(iter(os.sched_getaffinity(0))) if root.live else -1
     usable = found.online & mine
     cores = [group.cpus & usable for group in found.cores]
     sockets = [group.cpus & usable for group in found.sockets] or [usable]
     try:
-        nodes = {each.node: (machine.parse_list(each.cpus) or 0) & usable for each in numa.collect(root)}
+        nodes = {each.node: (cpuset.parse_list(each.cpus) or 0) & usable for each in numa.collect(root)}
     except NotThere:
         nodes = {0: usable}
     return Topology(
-        cpus=tuple(machine.members(usable)),
+        cpus=tuple(cpuset.members(usable)),
         cores=tuple(
-            _part(f"core{machine.first_of(cpus)}", cpus)
-            for cpus in (cores or [1 << cpu for cpu in machine.members(usable)])
+            _part(f"core{cpuset.first_of(cpus)}", cpus)
+            for cpus in (cores or [1 << cpu for cpu in cpuset.members(usable)])
             if cpus
         ),
         sockets=tuple(_part(f"socket{number}", cpus) for number, cpus in enumerate(sockets) if cpus),
@@ -78,4 +79,4 @@ def available_bytes(root: Root | None = None, node: int | None = None) -> int | 
 
 
 def _part(name: str, cpus: int) -> Part:
-    return Part(name, tuple(machine.members(cpus)))
+    return Part(name, tuple(cpuset.members(cpus)))
