@@ -16,21 +16,21 @@ T = TypeVar("T")
 def rounds(names: Sequence[str]) -> Iterator[list[Pair]]:
     """All pairs of distinct names, in rounds of disjoint pairs; every pair once.
 
-    Deterministic in the order of the names. The first of a pair alternates, so that over all rounds
-    everybody comes first about as often as second.
+    Deterministic in the order of the names. Over all rounds everybody comes first about as often as second.
     """
-    circle: list[str | None] = list(names)
+    circle: list[int | None] = list(range(len(names)))
     if len(circle) % 2:
         circle.append(None)  # whoever meets None rests in this round
     size = len(circle)
-    for turn in range(size - 1):
-        pairs = []
-        for place in range(size // 2):
-            first, second = circle[place], circle[size - 1 - place]
-            if first is not None and second is not None:
-                pairs.append((first, second) if (turn + place) % 2 == 0 else (second, first))
-        yield pairs
+    for _ in range(size - 1 if len(names) > 1 else 0):
+        meetings = ((circle[place], circle[size - 1 - place]) for place in range(size // 2))
+        yield [_pair(names, one, two) for one, two in meetings if one is not None and two is not None]
         circle.insert(1, circle.pop())
+
+
+def _pair(names: Sequence[str], one: int, two: int) -> Pair:
+    low, high = min(one, two), max(one, two)
+    return (names[low], names[high]) if (low + high) % 2 else (names[high], names[low])
 
 
 def group_rounds(names: Sequence[str], arity: int) -> Iterator[list[Pair]]:
@@ -40,7 +40,8 @@ def group_rounds(names: Sequence[str], arity: int) -> Iterator[list[Pair]]:
     """
     groups = [list(names[start : start + arity]) for start in range(0, len(names), arity)]
     if len(groups) > 1 and len(groups[-1]) == 1:
-        groups[-2] += groups.pop()
+        alone = groups.pop()
+        groups[-1] += alone
     sequences = [[pair for one in rounds(group) for pair in one] for group in groups]
     for turn in range(max(map(len, sequences), default=0)):
         yield [sequence[turn] for sequence in sequences if turn < len(sequence)]

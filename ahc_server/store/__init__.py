@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import gc
-import logging
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,9 @@ from ahc_server.ids import Prefer, assign_ids
 from ahc_server.session import NodeRecord, OutcomeRecord, Session, StepRecord
 from ahc_server.store import database, records
 from ahc_server.store.saved import SavedSession, SessionSummary, Standing
+from ahc_server.store.writers import WRITERS
 
 __all__ = ["Store"]
-
-log = logging.getLogger(__name__)
 
 _pack = msgspec.msgpack.Encoder().encode
 _unpack_hello = msgspec.msgpack.Decoder(Hello).decode
@@ -109,7 +107,7 @@ class Store:
     def apply(self, session: int | None, changes: Sequence[records.Record]) -> None:
         """Write what the conductor asks for, in order. Call inside a transaction."""
         for change in changes:
-            _WRITERS[type(change)](self._db, session, change)
+            WRITERS[type(change)](self._db, session, change)
 
     # ── reading ────────────────────────────────────────────────────────────────────────────────────
 
@@ -296,100 +294,3 @@ def _no_collector() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
-
-
-# ── one writer for each kind of record ─────────────────────────────────────────────────────────────
-
-
-def _machine(db: sqlite3.Connection, session: int | None, it: records.MachineSeen) -> None:
-    db.execute(
-        "INSERT INTO machines (machine, public_key, identity, first_seen_s, last_seen_s) VALUES (?,?,?,?,?)"
-        " ON CONFLICT (machine) DO UPDATE SET public_key = excluded.public_key, identity = excluded.identity,"
-        " last_seen_s = excluded.last_seen_s",
-        (it.machine, it.public_key, _pack(it.hello.identity), it.at_s, it.at_s),
-    )
-    if session is not None:
-        db.execute(
-            "UPDATE participants SET hello = ? WHERE session = ? AND machine = ?",
-            (_pack(it.hello), session, it.machine),
-        )
-
-
-def _participant(db: sqlite3.Connection, session: int | None, it: records.ParticipantState) -> None:
-    db.execute(
-        "UPDATE participants SET lost = ? WHERE session = ? AND machine = ?", (it.lost, session, it.machine)
-    )
-
-
-def _step_started(db: sqlite3.Connection, session: int | None, it: records.StepStarted) -> None:
-    db.execute(
-        "INSERT INTO steps (session, step, job, component, hosts, machines, state, started_s)"
-        " VALUES (?,?,?,?,?,?,'running',?)",
-        (session, it.step, it.job, it.component, it.hosts, _pack(it.machines), it.at_s),
-    )
-
-
-def _step_ended(db: sqlite3.Connection, session: int | None, it: records.StepEnded) -> None:
-    db.execute(
-        "UPDATE steps SET state = 'done', ended_s = ?, start_jitter_s = ? WHERE session = ? AND step = ?",
-        (it.at_s, it.start_jitter_s, session, it.step),
-    )
-
-
-def _task(db: sqlite3.Connection, session: int | None, it: records.TaskRow) -> None:
-    db.execute(
-        "INSERT INTO tasks (task_id, session, step, wave, machine, unit, role, attempt, state, reason)"
-        " VALUES (?,?,?,?,?,?,?,?,?,?)",
-        (
-            it.task_id,
-            session,
-            it.step,
-            it.wave,
-            it.machine,
-            it.unit,
-            it.role,
-            it.attempt,
-            it.state,
-            it.reason,
-        ),
-    )
-
-
-def _task_changed(db: sqlite3.Connection, session: int | None, it: records.TaskChanged) -> None:
-    db.execute("UPDATE tasks SET state = ?, reason = ? WHERE task_id = ?", (it.state, it.reason, it.task_id))
-
-
-def _result(db: sqlite3.Connection, session: int | None, it: records.ResultCame) -> None:
-    """Once, whatever is sent twice; a task given to another machine is none of the sender's."""
-    written = db.execute(
-        "INSERT OR IGNORE INTO results (task_id, session, received_s, payload)"
-        " SELECT task_id, session, ?, ? FROM tasks WHERE task_id = ? AND machine = ?",
-        (it.at_s, _pack(it.outcome), it.task_id, it.machine),
-    ).rowcount
-    if written:
-        db.execute(
-            "UPDATE tasks SET state = ?, reason = ? WHERE task_id = ? AND state != 'again'",
-            (it.state, it.outcome.error, it.task_id),
-        )
-    elif db.execute("SELECT 1 FROM results WHERE task_id = ?", (it.task_id,)).fetchone() is None:
-        log.warning("%s sent a result of %s, which is no task of its own: dropped", it.machine, it.task_id)
-
-
-def _session(db: sqlite3.Connection, session: int | None, it: records.SessionChanged) -> None:
-    ended = it.at_s if it.state in ("done", "stopped") else None
-    db.execute(
-        "UPDATE sessions SET state = ?, reason = ?, ended_s = ? WHERE session = ?",
-        (it.state, it.reason, ended, session),
-    )
-
-
-_WRITERS: dict[type, Callable[[sqlite3.Connection, int | None, Any], None]] = {
-    records.MachineSeen: _machine,
-    records.ParticipantState: _participant,
-    records.StepStarted: _step_started,
-    records.StepEnded: _step_ended,
-    records.TaskRow: _task,
-    records.TaskChanged: _task_changed,
-    records.ResultCame: _result,
-    records.SessionChanged: _session,
-}
