@@ -1,8 +1,8 @@
 """Messages to frames and back. A frame is one MessagePack map, ``{"type": ..., "v": 1, ...}``.
 
 MessagePack is read by msgspec's typed decoder: bytes become the fields that the message type has, checked on the way,
-and nothing else is ever built. A reader that first builds whatever the bytes describe and checks afterwards can be
-made to reserve half a gigabyte by a frame of 70 kB (nested array headers that each promise 65,535 elements).
+and nothing else is ever built. A reader that first builds whatever the bytes describe, and checks afterwards, can be
+made to take a thousand times the size of the frame (nested array headers, each of which promises many elements).
 
 Whatever is wrong with a frame is one ``WireError`` with a ``kind``:
 

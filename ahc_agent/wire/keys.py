@@ -95,7 +95,7 @@ def is_key(text: str) -> bool:
 def read_authorized_keys(path: Path) -> frozenset[str]:
     """The public keys that a file lists: one a line, anything after it is a comment.
 
-    A line that starts with ``#`` is a comment, unless its first word is a key (Z85 has the character ``#``).
+    A line that starts with ``#`` is a comment (Z85 has that character, but no key of 32 bytes starts with it).
     Raises FileFormatError with the line.
     """
     try:
