@@ -59,7 +59,7 @@ def lab_of(owner: int) -> str | None:
     return None
 
 
-def wait_for(what: Callable[[], T], time_limit_s: float = 60.0) -> T:
+def wait_for(what: Callable[[], T | None], time_limit_s: float = 60.0) -> T:
     """The first true answer of ``what``."""
     deadline = time.monotonic() + time_limit_s
     while not (answer := what()):

@@ -139,7 +139,8 @@ class Fleet:
             return processes.start(argv, self.lab_id, place=place, stdout=file.fileno(), stderr=file.fileno())
 
     def start_run(self, plan: str, session: str) -> Child:
-        """Start ``ahc run``; what it prints goes to standard error, where the lab's progress belongs."""
+        """Start ``ahc run``; its progress goes to standard error, as the lab's own does."""
+        self._ledger.note_session(self.where.store, session)
         return processes.start(
             [
                 *_program("ahc_server", self.where),
@@ -147,7 +148,7 @@ class Fleet:
                 *("--nodes", str(len(self.spec.nodes)), "--wait-nodes", "60"),
             ],
             self.lab_id,
-            stdout=sys.stderr.fileno(),
+            stdout=processes.NOWHERE,
         )
 
     def start_report(self, session: str, form: str) -> Child:
@@ -163,6 +164,12 @@ class Fleet:
         assert self._server is not None
         self._server.kill()
         self._server.wait()
+
+    def kill_agent(self, node: str) -> None:
+        """SIGKILL, as a power cut would."""
+        agent = self.parts.agents[node]
+        agent.kill()
+        agent.wait()
 
     def check_server(self) -> None:
         """Raises ServerAway when the server has ended."""

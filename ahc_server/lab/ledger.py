@@ -25,8 +25,11 @@ PREFIX = "ahc-lab-"
 
 
 class Entries(msgspec.Struct, kw_only=True):
-    """The ledger's content. ``owner_started`` (clock ticks since the boot ``boot``) tells the owner from a later process
-    with the same id."""
+    """The ledger's content.
+
+    ``owner_started`` (clock ticks since the boot ``boot``) tells the owner from a later process with the same id.
+    ``sessions``: store and name of those that the lab began.
+    """
 
     lab_id: str
     owner: int
@@ -34,6 +37,7 @@ class Entries(msgspec.Struct, kw_only=True):
     boot: str
     cgroups: list[str] = []
     folders: list[str] = []
+    sessions: list[tuple[str, str]] = []
 
 
 class Ledger:
@@ -64,6 +68,10 @@ class Ledger:
 
     def note_folder(self, path: Path) -> None:
         self.entries.folders.append(str(path))
+        self._write()
+
+    def note_session(self, store: Path, name: str) -> None:
+        self.entries.sessions.append((str(store.absolute()), name))
         self._write()
 
     def owner_lives(self) -> bool:
@@ -126,6 +134,27 @@ def sweep() -> list[str]:
 
 def _boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def _stop_session(store: Path, name: str) -> None:
+    """A lab's session that is not over never will be: its nodes are gone, and the store's next server must not wait."""
+    # The watchdog needs none of this in most of its lives.
+    from ahc_server.control import only_server
+    from ahc_server.store import Store
+    from ahc_server.store.records import SessionChanged
+
+    if not store.exists():
+        return
+    try:
+        with only_server(store.with_suffix(".lock")), Store(store, write=True) as opened:
+            left = opened.unfinished()
+            if left is not None and left.name == name:
+                with opened.transaction():
+                    gone = SessionChanged("stopped", time.time(), "the lab was ended")
+                    opened.apply(left.session, [gone])
+    except CannotAnswer as error:
+        # Another server has the store by now, or it cannot be used: not the lab's business any more.
+        log.warning("session %s stays as it is: %s", name, error)
 
 
 def _remove_cgroup(path: Path, lab_id: str) -> bool:

@@ -27,6 +27,9 @@ MARK = "AHC_LAB"
 #: A process of the lab.
 Child = subprocess.Popen[bytes]
 
+#: For output that nobody wants.
+NOWHERE = subprocess.DEVNULL
+
 
 @dataclass(frozen=True, slots=True)
 class Place:

@@ -11,14 +11,15 @@ import click
 import msgspec
 
 from ahc_agent import programs
-from ahc_agent.errors import NoData
+from ahc_agent.errors import ServerAway
+from ahc_server.control import StatusOf, ask
 from ahc_server.lab.fleet import Fleet, report_command
 from ahc_server.lab.model import Breakage, LabSpec
 from ahc_server.lab.network import LINE_BITS_PER_S, SwitchedNetwork
 from ahc_server.lab.parts import Parts
 from ahc_server.lab.processes import Child
 from ahc_server.paths import Where
-from ahc_server.store import Store
+from ahc_server.store.saved import Standing
 
 _LOOK_S = 1.0
 _REPORT_TIME_LIMIT_S = 120.0
@@ -67,10 +68,10 @@ def _follow(fleet: Fleet, run: Child, session: str, later: list[Breakage]) -> in
 
 def _half_done(where: Where, session: str) -> bool:
     try:
-        steps = Store(where.store).load_session(session).steps
-    except NoData:
+        standing = ask(where.control, StatusOf(session=session))
+    except ServerAway:
         return False
-    return bool(steps) and 2 * sum(step.ended_at_s is not None for step in steps) >= len(steps)
+    return isinstance(standing, Standing) and 2 * standing.step > standing.steps > 0
 
 
 def _break(fleet: Fleet, breakage: Breakage) -> None:

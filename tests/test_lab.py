@@ -1,0 +1,122 @@
+"""Whole labs: real server, real agents, real measurements, started as a user starts them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from ahc_server.lab import processes
+from tests.lab_helpers import lab_of, needs_lab, traces, wait_for
+
+#: The least that tells a slow disk and a slow card.
+DISK_AND_NETWORK = """
+name: disk-and-network
+jobs:
+  inventory: {component: inventory}
+  disk: {component: storage, mode: sequential, access: read, block-size: 1M, runtime: 1, simultaneous: false}
+  network: {component: network, rounds: all, runtime: 0.5}
+"""
+DISK_ONLY = """
+name: disk-only
+jobs:
+  inventory: {component: inventory}
+  disk: {component: storage, mode: sequential, access: read, block-size: 1M, runtime: 1, simultaneous: false}
+  again: {component: storage, mode: random, access: read, block-size: 4K, runtime: 1, simultaneous: false}
+"""
+
+
+def lab(store: Path, *arguments: str, before: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+    argv = [*before, sys.executable, "-m", "ahc_server", "--store", str(store), "lab", *arguments]
+    return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def finished(child: subprocess.Popen[bytes], time_limit_s: float = 120) -> tuple[int, str, str]:
+    try:
+        out, err = child.communicate(timeout=time_limit_s)
+    except subprocess.TimeoutExpired:
+        child.terminate()
+        out, err = child.communicate(timeout=60)
+    return child.returncode, out.decode(), err.decode()
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Path:
+    path = tmp_path / "plan.yaml"
+    path.write_text(DISK_AND_NETWORK)
+    return path
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return tmp_path / "store" / "ahc.db"
+
+
+@pytest.mark.root
+@needs_lab
+def test_the_report_names_the_slow_disk_and_the_slow_card_and_nobody_else(store: Path, plan: Path) -> None:
+    faults = ["--break", "n2=slow-disk", "--break", "n4=slow-nic"]
+    child = lab(store, "--nodes", "5", *faults, "--plan", str(plan), "--format", "json", "--check")
+    lab_id = wait_for(lambda: lab_of(child.pid))
+    status, out, err = finished(child)
+    assert status == 0, err
+    verdicts = {node["id"]: node["verdict"] for node in json.loads(out)["nodes"]}
+    assert {node for node, verdict in verdicts.items() if verdict != "pass"} == {"n2", "n4"}
+    assert "broke n2: slow-disk" in err and "broke n4: slow-nic" in err
+    assert traces(lab_id) == []
+
+
+@pytest.mark.root
+@needs_lab
+def test_nodes_that_die_or_are_cut_off_midway_are_named_and_the_plan_goes_on(
+    store: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "plan.yaml"
+    path.write_text(DISK_ONLY)
+    child = lab(
+        store, "--nodes", "5", "--break", "n2=dead", "--break", "n5=cut", "--plan", str(path), "--check"
+    )
+    status, out, err = finished(child)
+    assert status == 0, err + out
+    assert "broke n2: dead" in err and "broke n5: cut" in err
+
+
+@pytest.mark.root
+@needs_lab
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_nothing_is_left_of_a_lab_that_is_interrupted(
+    number: signal.Signals, store: Path, plan: Path
+) -> None:
+    child = lab(store, "--nodes", "3", "--plan", str(plan))
+    lab_id = wait_for(lambda: lab_of(child.pid))
+    # Server, agents, the plan, and a benchmark's own process.
+    wait_for(lambda: len(list(processes.marked(lab_id))) >= 6)
+    assert traces(lab_id) != []
+    child.send_signal(number)
+    status, _, err = finished(child)
+    assert status != 0, err
+    wait_for(lambda: traces(lab_id) == [], 20)
+
+
+def test_without_any_rights_the_lab_says_how_it_breaks_nodes_and_finds_them_all_the_same(
+    store: Path, plan: Path
+) -> None:
+    """Root without a single capability is what a plain container gives."""
+    powerless = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
+    if powerless and shutil.which("setpriv") is None:
+        pytest.skip("setpriv is not installed")
+    faults = ["--break", "n2=slow-disk", "--break", "n4=slow-nic"]
+    child = lab(store, "--nodes", "5", *faults, "--plan", str(plan), "--check", before=powerless)
+    lab_id = wait_for(lambda: lab_of(child.pid))
+    status, out, err = finished(child)
+    assert status == 0, err + out
+    assert "no network namespaces here" in err and "no loop devices here" in err
+    assert "its fio is stopped 60% of the time" in err
+    assert traces(lab_id) == []
