@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from ahc_agent.errors import AhcError
+from ahc_agent.errors import Cancelled
 from ahc_agent.net import run_pair
 from ahc_agent.task import TaskContext
 from ahc_agent.wire.messages import BenchLimits, Go, PairOutcome, PairTask
@@ -66,10 +66,12 @@ class End:
         self.goes.put(Go(task_id="t", delay_s=0.01, ports=ports))
 
     def _wait_go(self, limit_s: float) -> Go:
-        try:
-            return self.goes.get(timeout=min(limit_s, 10))
-        except queue.Empty:
-            raise AhcError("no Go") from None
+        while not self.cancelled.is_set():
+            try:
+                return self.goes.get(timeout=0.05)
+            except queue.Empty:
+                pass
+        raise Cancelled("cancelled")
 
 
 @dataclass

@@ -17,10 +17,11 @@ from dataclasses import dataclass
 
 import zmq
 
+from ahc_agent.bench.sampling import converged
 from ahc_agent.errors import PeerSilent
 from ahc_agent.net.control import Control, Halt, Resize
 from ahc_agent.net.guard import USER, Token
-from ahc_agent.net.stats import RateMeter, relative_half_width
+from ahc_agent.net.stats import RateMeter
 from ahc_agent.net.watch import Watch
 from ahc_agent.wire.messages import PairTask
 
@@ -30,7 +31,7 @@ Context = zmq.Context[Socket]
 #: Messages wait in queues of this depth at each end of each stream.
 _QUEUE_MESSAGES = 2
 #: What the queues of one end may hold together.
-BUFFER_BYTES = 16 * 1024 * 1024
+BUFFER_BYTES = 8 * 1024 * 1024
 #: Size of the first messages, and the smallest that is asked for: what 0.5 Mbit/s carries in an interval.
 _FIRST_MESSAGE_BYTES = 8 * 1024
 #: At most 4096 samples go into a Flow.
@@ -183,12 +184,10 @@ class Pace:
             return False
         if now >= self._end:
             return True
-        samples, target = self.meter.samples, self._transfer.ci_target
-        return (
-            target > 0
-            and self._transfer.min_samples <= len(samples)
-            and relative_half_width(samples) <= target
-        )
+        samples, limits = self.meter.samples, self._transfer
+        if limits.ci_target <= 0 or len(samples) < limits.min_samples or not self.meter.total_bytes:
+            return False
+        return converged(samples, limits.ci_target)
 
 
 def send(sock: Socket, control: Control, transfer: Transfer, pace: Pace, watch: Watch) -> None:

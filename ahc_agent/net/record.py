@@ -57,9 +57,8 @@ class Record:
         somebody ended the run: a killed peer says nothing about the cable.
         """
         self._errors.append(str(error))
-        self._silence = not isinstance(error, PeerGone | Cancelled) or (
-            not self.connected and not isinstance(error, Cancelled)
-        )
+        somebody = Cancelled if not self.connected else (Cancelled, PeerGone)
+        self._silence = not isinstance(error, somebody)
 
     def outcome(self) -> PairOutcome:
         if self._task.bandwidth:

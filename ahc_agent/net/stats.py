@@ -1,4 +1,4 @@
-"""Figures from raw observations: percentiles of times, rates from arrivals, the width of a confidence interval."""
+"""Figures from raw observations: percentiles of times, rates from arrivals."""
 
 from __future__ import annotations
 
@@ -7,10 +7,6 @@ from collections.abc import Sequence
 from typing import Literal
 
 from ahc_agent.wire.messages import RoundTrips
-
-#: Two-sided 95 % quantiles of Student's t for 1 to 9 degrees of freedom; above, a series is exact to 0.1 %.
-_T95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
-_Z95 = 1.959964
 
 
 def percentile(ordered: Sequence[float], fraction: float) -> float:
@@ -46,28 +42,6 @@ def round_trips(protocol: Literal["tcp", "udp"], times_ns: Sequence[int], lost: 
         p99_us=percentile(ordered, 0.99),
         max_us=ordered[-1],
     )
-
-
-def t95(degrees: int) -> float:
-    """Two-sided 95 % quantile of Student's t (Abramowitz and Stegun 26.7.5)."""
-    if degrees < 1:
-        raise ValueError("needs at least one degree of freedom")
-    if degrees <= len(_T95):
-        return _T95[degrees - 1]
-    z = _Z95
-    return z + (z**3 + z) / (4 * degrees) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * degrees**2)
-
-
-def relative_half_width(samples: Sequence[float]) -> float:
-    """Half width of the 95 % confidence interval of the mean, as a part of the mean; infinite where unknown."""
-    count = len(samples)
-    if count < 2:
-        return math.inf
-    mean = math.fsum(samples) / count
-    if mean <= 0:
-        return math.inf
-    variance = math.fsum((sample - mean) ** 2 for sample in samples) / (count - 1)
-    return t95(count - 1) * math.sqrt(variance / count) / mean
 
 
 class RateMeter:
