@@ -157,7 +157,7 @@ class Smart(Fact, kw_only=True):
 
 
 class Disk(Fact, kw_only=True):
-    """One whole block device. ``kind`` is "disk", "rom" (optical) or "loop".
+    """One whole block device. ``kind`` is "disk", "rom" (optical), "floppy", "boot" (of eMMC), "loop" or "file".
 
     ``transport`` is "nvme", "sata", "sas", "fc", "usb", "virtio", "mmc", "loop", ...; ``path`` is where to open it.
     """

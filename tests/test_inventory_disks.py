@@ -229,7 +229,7 @@ def test_an_optical_drive_is_rom_and_has_a_size_only_with_a_medium(
     assert (disk.kind, disk.size_bytes) == ("rom", size_bytes)
 
 
-def test_only_whole_real_disks_are_listed(tree: Tree) -> None:
+def test_only_whole_real_block_devices_are_listed_and_only_disks_are_disks(tree: Tree) -> None:
     scsi = f"{AHCI}/ata1/host0/target0:0:0/0:0:0:0/block"
     for path in (
         f"{scsi}/sda",
@@ -249,7 +249,8 @@ def test_only_whole_real_disks_are_listed(tree: Tree) -> None:
     # As kernels before 2.6.36 show it: without the file ``partition``.
     tree.files(f"/sys/devices/{scsi}/sda/sda2", dev="8:2", size="100")
     tree.link("/sys/class/block/sda2", f"/sys/devices/{scsi}/sda/sda2")
-    assert disks.names(tree.root) == ["mmcblk0", "sda"]
+    listed = {disk.name: disk.kind for disk in disks.collect(tree.root)}
+    assert listed == {"fd0": "floppy", "mmcblk0": "disk", "mmcblk0boot0": "boot", "sda": "disk"}
 
 
 def test_a_disk_that_vanishes_meanwhile_is_left_out(tree: Tree) -> None:

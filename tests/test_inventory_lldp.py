@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import tempfile
@@ -10,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -244,15 +246,17 @@ def test_a_neighbour_is_heard_over_a_real_cable() -> None:
             heard = node.python(
                 f"from ahc_agent.inventory import lldp; print(lldp.listen(['{node.interface}', 'no-such-card'], 20))"
             )
+            inventory = json.loads(
+                node.python("from ahc_agent.cli import group; group.main(['inventory', '--lldp', '20'])")
+            )
         finally:
             stop.set()
             for voice in voices:
                 voice.join()
-    assert heard.strip() == str(
-        {
-            node.interface: Lldp(chassis_id="00:11:22:33:44:55", port_id="Ethernet1/7", system_name="leaf1"),
-        }
-    )
+    leaf = Lldp(chassis_id="00:11:22:33:44:55", port_id="Ethernet1/7", system_name="leaf1")
+    assert heard.strip() == str({node.interface: leaf})
+    assert [nic["lldp"] for nic in inventory["nics"]] == [msgspec.to_builtins(leaf)]
+    assert [error for error in inventory["errors"] if error["collector"] == "lldp"] == []
 
 
 @pytest.mark.root

@@ -98,6 +98,7 @@ def server() -> Inventory:
                 smart=Smart(passed=False, reallocated_sectors=2104, pending_sectors=312),
             ),
             Disk(name="sr0", kind="rom", transport="sata"),
+            Disk(name="vda", size_bytes=20 * GIB, rotational=True, transport="virtio"),
         ],
         nics=[
             Nic(

@@ -4,8 +4,9 @@ From ``/sys/class/block`` (Documentation/ABI/stable/sysfs-block), SCSI vital pro
 virtio attributes, and udev's database, which knows the full model of ATA disks where SCSI's INQUIRY cuts it at 16
 characters. SMART health comes from ``smart.py``.
 
-Left out: partitions, and what is no hardware (everything below ``/sys/devices/virtual`` but multipath NVMe: ram, zram,
-loop, dm, md, nbd), hidden paths of multipath NVMe, boot areas of eMMC, floppy drives. Optical drives are "rom".
+Left out: partitions, what is no hardware (everything below ``/sys/devices/virtual`` but multipath NVMe: ram, zram,
+loop, dm, md, nbd), and hidden paths of multipath NVMe. The rest is what hwloc lists as block devices; ``kind`` tells
+the disks from optical drives ("rom"), floppy drives and the boot areas of eMMC ("boot").
 """
 
 from __future__ import annotations
@@ -26,7 +27,13 @@ SECTOR_BYTES = 512
 _EMPTY_ROM_SECTORS = 0x1FFFFF
 _SCSI_TYPE_ROM = 5
 
-_NOT_A_DISK = re.compile(r"fd\d+|mmcblk\d+(boot\d+|rpmb)")
+#: Block devices that are no disks, by name.
+_KIND_BY_NAME = (
+    (re.compile(r"sr\d+|scd\d+"), "rom"),
+    (re.compile(r"fd\d+"), "floppy"),
+    (re.compile(r"mmcblk\d+boot\d+"), "boot"),
+    (re.compile(r"loop\d+"), "loop"),
+)
 _NVME_CONTROLLER = re.compile(r"nvme\d+")
 _NVME_SUBSYSTEM = re.compile(r"/nvme-subsys\d+(/|$)")
 
@@ -91,7 +98,7 @@ def read(root: Root, name: str) -> Disk | None:
         return None
     place = pci.place_of(root, _carrier(root, block, device))
     transport = _transport(root, name, block, place)
-    rom = root.integer(f"{device}/type") == _SCSI_TYPE_ROM or re.fullmatch(r"sr\d+", name) is not None
+    kind = _kind(name, root.integer(f"{device}/type"))
     vendor = root.text(f"{device}/vendor")
     udev = _udev(root, block)
     # libata's INQUIRY cuts the model at 16 characters and the firmware at 4.
@@ -99,8 +106,8 @@ def read(root: Root, name: str) -> Disk | None:
     return Disk(
         name=name,
         path=f"/dev/{name.replace('!', '/')}",
-        kind="rom" if rom else "loop" if transport == "loop" else "disk",
-        size_bytes=_size_bytes(sectors, rom),
+        kind=kind,
+        size_bytes=_size_bytes(sectors, kind),
         rotational=_flag(root, f"{block}/queue/rotational"),
         removable=_flag(root, f"{block}/removable"),
         read_only=_flag(root, f"{block}/ro"),
@@ -152,8 +159,6 @@ def _given(root: Root, device: Device) -> Disk | None:
 
 
 def _is_whole_disk(root: Root, name: str) -> bool:
-    if _NOT_A_DISK.fullmatch(name):
-        return False
     block = folder(root, name)
     if root.exists(f"{block}/partition") or root.integer(f"{block}/hidden") == 1:
         return False
@@ -269,8 +274,14 @@ def _udev(root: Root, block: str) -> dict[str, str | None]:
     }
 
 
-def _size_bytes(sectors: int | None, rom: bool) -> int | None:
-    if sectors is None or (rom and sectors == _EMPTY_ROM_SECTORS):
+def _kind(name: str, scsi_type: int | None) -> str:
+    if scsi_type == _SCSI_TYPE_ROM:
+        return "rom"
+    return next((kind for pattern, kind in _KIND_BY_NAME if pattern.fullmatch(name)), "disk")
+
+
+def _size_bytes(sectors: int | None, kind: str) -> int | None:
+    if sectors is None or (kind == "rom" and sectors == _EMPTY_ROM_SECTORS):
         return None
     return sectors * SECTOR_BYTES
 

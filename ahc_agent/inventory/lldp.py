@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from ahc_agent.errors import CannotAnswer, ProgramFailed, WireError
-from ahc_agent.facts import Lldp
+from ahc_agent.facts import Lldp, Nic
 from ahc_agent.programs import run
 
 ETHERTYPE = 0x88CC
@@ -101,6 +101,13 @@ def listen(interfaces: Iterable[str], seconds: float) -> dict[str, Lldp]:
         for one in sockets:
             one.close()
     return heard
+
+
+def hear(nics: Iterable[Nic], seconds: float) -> None:
+    """Fill ``lldp`` of cards with a link whose neighbour no daemon has told. Raises CannotAnswer as ``listen`` does."""
+    unknown = {nic.name: nic for nic in nics if nic.carrier and nic.lldp is None}
+    for name, neighbour in listen(unknown, seconds).items():
+        unknown[name].lldp = neighbour
 
 
 def from_daemon(socket_path: str = DAEMON_SOCKET) -> dict[str, Lldp]:

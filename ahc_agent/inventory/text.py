@@ -154,7 +154,9 @@ def _memory(inventory: Inventory) -> list[str]:
 
 
 def _disk(disk: Disk) -> tuple[str, ...]:
-    kind = "HDD" if disk.rotational else "SSD" if disk.rotational is False else ""
+    # What a hypervisor shows is called rotational by default.
+    real = disk.rotational is not None and disk.transport not in ("virtio", "xen", "vmbus")
+    kind = ("HDD" if disk.rotational else "SSD") if real else ""
     return (
         disk.name,
         decimal_size(disk.size_bytes),
