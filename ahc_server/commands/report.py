@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import shutil
 import sys
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import cast
 
 import click
 
 from ahc_agent.errors import NoData
-from ahc_server.ids import Prefer, assign_ids
+from ahc_server.ids import Prefer
 from ahc_server.judge import Judgement, judge
 from ahc_server.judge.model import Report
 from ahc_server.paths import Where
@@ -43,8 +42,9 @@ _PIPE_WIDTH = 120
 @click.option(
     "--unique-id",
     type=click.Choice(["serial", "uuid", "mac"]),
-    default=None,
-    help="What names a node; by default as the session was run.",
+    default="serial",
+    show_default=True,
+    help="What names a node; the next kind where different machines carry the same.",
 )
 @click.pass_obj
 def command(
@@ -56,18 +56,17 @@ def command(
     outliers: bool,
     full: bool,
     fail_on: str | None,
-    unique_id: str | None,
+    unique_id: str,
 ) -> None:
     """Who is different from its peers, how much, and what to check.
 
     \b
     Example: ahc report --session rack7 --format json --fail-on fail
     """
-    session = Store(where.store).load_session(name)
+    with Store(where.store) as store:
+        session = store.load_session(name, cast(Prefer, unique_id))
     if not session.nodes:
         raise NoData(f"session {session.name} has no nodes")
-    if unique_id is not None:
-        session = renamed(session, cast(Prefer, unique_id))
     judgement = judge(session, generated_at=newest_time(session))
     sections = Sections(groups=groups, categories=categories, outliers=outliers, full=full)
     click.echo(_draw(judgement, form, sections), nl=False)
@@ -102,13 +101,3 @@ def newest_time(session: Session) -> str:
     times = [session.created_at_s]
     times += [at for step in session.steps for at in (step.started_at_s, step.ended_at_s) if at is not None]
     return datetime.fromtimestamp(max(times), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def renamed(session: Session, prefer: Prefer) -> Session:
-    """The session with ids of another kind (``--unique-id``)."""
-    ids = assign_ids({record.machine: record.identity for record in session.nodes}, prefer)
-    nodes = [
-        replace(record, node=ids[record.machine][0], id_note=ids[record.machine][1])
-        for record in session.nodes
-    ]
-    return replace(session, nodes=nodes)

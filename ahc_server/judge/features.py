@@ -142,8 +142,10 @@ def write_measurements(session: Session, rows: dict[str, int], to: CellWriter) -
                     layout[position] = entry
             if taken.value is None:
                 to.errors[row, column] = taken.error or "no value and no reason given"
-            else:
+            elif taken.samples:
                 to.add(row, column, taken.value, taken.ci95 or 0.0, within(taken), doubt(taken))
+            else:
+                to.add(row, column, taken.value, taken.ci95 or 0.0, 0.0, 0.0)
 
 
 def _metric(taken: Measurement, job: str, hosts: int) -> Metric:

@@ -48,10 +48,12 @@ def group_nodes(hardware: Sequence[Hardware]) -> Grouping:
     joined: dict[int, list[int]] = {}
     for number, kind in enumerate(ordered):
         joined.setdefault(host_of[number], []).extend(kinds[kind])
-    if len(joined) == 1:
-        # With one kind of hardware in the fleet, a node that could not be inventoried is most likely of it too.
-        next(iter(joined.values())).extend(unknown)
+    if len(joined) <= 1:
+        # With one kind of hardware in the fleet, a node that could not be inventoried is most likely of it too; with no
+        # inventory at all (results of others, a plan without it) there is nothing to separate the nodes by.
+        joined.setdefault(0, []).extend(unknown)
         unknown = []
+    joined = {number: rows for number, rows in joined.items() if rows}
     by_size = sorted(joined, key=lambda number: (-len(joined[number]), number))
     groups = [np.array(sorted(joined[number]), dtype=np.int64) for number in by_size]
     return Grouping(

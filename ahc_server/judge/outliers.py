@@ -109,13 +109,17 @@ def deviations(
     degrees = np.minimum(degrees, tail_degrees(distance / error))
 
     free = np.maximum(rules.floor, rules.floor_absolute / center) + own
+    p_slow = _tail(degrees, (-distance - _as_distance(free + excess, rules.sign)) / error)
+    p_undoubted = p_slow
+    if np.any(excess > 0):
+        p_undoubted = _tail(degrees, (-distance - _as_distance(free, rules.sign)) / error)
     return Deviations(
         expected=expected,
         spread=spread,
         judged=judged,
         effect=effect,
-        p_slow=_tail(degrees, (-distance - _as_distance(free + excess, rules.sign)) / error),
-        p_slow_undoubted=_tail(degrees, (-distance - _as_distance(free, rules.sign)) / error),
+        p_slow=p_slow,
+        p_slow_undoubted=p_undoubted,
         p_fast=_tail(degrees, (distance - _as_distance(2 * free, -rules.sign)) / error),
     )
 
@@ -126,8 +130,11 @@ def _as_distance(fraction: Floats, sign: Floats) -> Floats:
 
 
 def _tail(degrees: Floats, z: Floats) -> Floats:
-    """Upper tail of Student's t; NaN stays NaN."""
-    return np.asarray(stdtr(np.broadcast_to(degrees, z.shape), -z), dtype=np.float64)
+    """Upper tail of Student's t; NaN stays NaN. Where nothing points to a fault (z ≤ 0) 1, which costs no computing."""
+    p = np.where(np.isnan(z), np.nan, 1.0)
+    far = z > 0
+    p[far] = stdtr(np.broadcast_to(degrees, z.shape)[far], -z[far])
+    return p
 
 
 def robust_spread(distance: Floats) -> Floats:

@@ -104,7 +104,7 @@ def what(metric: Metric) -> str:
     if seen["what"].startswith("p"):
         # p99 is the 99th percentile, p999 the 99.9th.
         digits = seen["what"][1:].removesuffix("_us")
-        text += f" {digits[:2]}{'.' + digits[2:] if len(digits) > 2 else ''}th percentile"
+        text += f" p{digits[:2]}{'.' + digits[2:] if len(digits) > 2 else ''}"
     return text
 
 

@@ -116,7 +116,9 @@ def _findings(report: Report, width: int, color: bool, *, everything: bool) -> l
     if len(chosen) > len(shown):
         lines.append(f"  and {len(chosen) - len(shown):,} more (--outliers)")
     if len(report.findings) > len(chosen):
-        lines.append(f"  and {len(report.findings) - len(chosen):,} remarks that blame nobody (--outliers)")
+        rest = len(report.findings) - len(chosen)
+        said = "1 remark that blames" if rest == 1 else f"{rest:,} remarks that blame"
+        lines.append(f"  and {said} nobody (--outliers)")
     return lines
 
 
@@ -126,7 +128,7 @@ def _who(finding: Finding) -> str:
 
 def _said(finding: Finding) -> str:
     """The summary without the name that stands in the column before it, and the cause where it is not in there."""
-    text = finding.summary.removeprefix(f"{_who(finding)}: ")
+    text = finding.summary.removeprefix(_who(finding)).removeprefix(":").lstrip()
     if finding.cause and finding.cause.removeprefix("its ") not in text:
         text += f". Cause: {finding.cause}"
     return text

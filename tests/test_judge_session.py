@@ -1,0 +1,410 @@
+"""The judge on small fleets: who is named, with what, and who is not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ahc_agent.facts import CollectorError
+from ahc_agent.measure import Measurement
+from ahc_agent.wire.messages import TaskOutcome
+from ahc_server.judge import judge_session
+from ahc_server.judge.model import Finding, Report
+from ahc_server.session import OutcomeRecord, Session
+from tests.judge_helpers import GB, STANDARD, Fleet, disturbed, inventory, measurement
+
+
+def judge(fleet: Fleet) -> Report:
+    return judge_session(fleet.session(), generated_at="2024-05-01T10:30:00Z")
+
+
+def verdicts(report: Report) -> dict[str, str]:
+    return {node.id: node.verdict for node in report.nodes}
+
+
+def serious(report: Report) -> list[Finding]:
+    return [each for each in report.findings if each.severity != "info"]
+
+
+def test_six_equal_nodes_pass_and_there_is_nothing_to_say() -> None:
+    report = judge(Fleet(6).benchmarks().network())
+    assert report.findings == []
+    assert report.counts.passed == report.counts.nodes == 6
+
+
+@pytest.mark.parametrize("size", [3, 4, 5, 6, 12])
+def test_one_slow_disk_is_one_finding_however_many_metrics_carry_it(size: int) -> None:
+    report = judge(Fleet(size).benchmarks().network().slow("n3", "disk", 0.41))
+    [found] = report.findings
+    assert (found.element, found.nodes, found.component) == ("node:n3", ["n3"], "disk")
+    assert (found.kind, found.severity, found.cause) == ("slow", "fail", None)
+    assert found.effect == pytest.approx(-0.59, abs=0.02)
+    assert found.q is not None and found.q < 0.01
+    assert {each.name for each in found.metrics} == {
+        "disk.disk0.read_1M_bytes_per_s",
+        "disk.disk0.randread_4k_iops",
+        "disk.disk0.randread_4k_p50_us",
+        "disk.disk0.randread_4k_p99_us",
+    }
+    assert "disk disk0" in found.summary and "check " in found.summary
+    assert f"its {size - 1} peers" in found.summary
+    assert [node for node, verdict in verdicts(report).items() if verdict != "pass"] == ["n3"]
+
+
+def test_a_disk_that_is_slow_in_random_reads_only_is_found() -> None:
+    def how(old: Measurement) -> Measurement:
+        if old.quantity != "randread_4k_iops" or old.value is None:
+            return old
+        return measurement("disk", "disk0", old.quantity, old.unit, True, old.value * 0.6)
+
+    [found] = judge(Fleet(8).benchmarks().change("n8", how)).findings
+    assert [each.name for each in found.metrics] == ["disk.disk0.randread_4k_iops"]
+
+
+def test_of_several_disks_the_slow_one_is_named() -> None:
+    disks = tuple(
+        ("disk", name, "read_1M_bytes_per_s", "bytes/s", True, 200e6, 1.0) for name in ("sda", "sdb", "sdc")
+    )
+    [found] = judge(Fleet(6).benchmarks(disks).slow("n2", "disk", 0.5, part="sdb")).findings
+    assert "disk sdb:" in found.summary
+    [found] = judge(Fleet(6).benchmarks(disks).slow("n2", "disk", 0.5)).findings
+    assert "disks sda, sdb, sdc:" in found.summary
+
+
+def test_one_slow_core_is_named() -> None:
+    cores = tuple(("cpu", f"core{n}", "events_per_s", "events/s", True, 1180.0, 0.5) for n in range(16))
+    [found] = judge(Fleet(6).benchmarks(cores).slow("n4", "cpu", 0.7, part="core11")).findings
+    assert "CPU: core 11 " in found.summary
+    assert len(found.metrics) == 1
+
+
+def test_a_slow_cpu_takes_the_blame_for_the_memory_that_it_slows() -> None:
+    report = judge(Fleet(6).benchmarks().slow("n4", "cpu", 0.5).slow("n4", "memory", 0.52))
+    [found] = report.findings
+    assert found.component == "cpu"
+    assert "memory" in found.summary
+    assert any(each.name.startswith("memory.") for each in found.metrics)
+
+
+def test_a_disk_far_slower_than_its_slow_cpu_is_a_finding_of_its_own() -> None:
+    report = judge(Fleet(6).benchmarks().slow("n4", "cpu", 0.7).slow("n4", "disk", 0.2))
+    assert [each.component for each in report.findings] == ["disk", "cpu"]
+
+
+def test_a_small_loss_is_a_warning_and_a_large_one_a_failure() -> None:
+    report = judge(Fleet(12, noise=0.001).benchmarks().slow("n2", "memory", 0.8).slow("n9", "memory", 0.6))
+    assert verdicts(report)["n2"] == "warn"
+    assert verdicts(report)["n9"] == "fail"
+
+
+def test_two_kinds_of_hardware_are_judged_apart() -> None:
+    fleet = Fleet(10).benchmarks().network()
+    for name in ("n2", "n4", "n6", "n8"):
+        fleet.inventories[name] = inventory(cpu="EPYC 7302", product="R6515")
+        fleet.slow(name, "cpu", 1.6).slow(name, "memory", 0.7)
+    fleet.slow("n8", "cpu", 0.8)
+    report = judge(fleet)
+    assert [group.nodes for group in report.groups] == [
+        ["n1", "n3", "n5", "n7", "n9", "n10"],
+        ["n2", "n4", "n6", "n8"],
+    ]
+    assert [each.element for each in report.findings] == ["node:n8"]
+
+
+def test_odd_hardware_is_the_cause_where_it_is_slow_and_a_finding_where_it_is_not() -> None:
+    fleet = Fleet(6).benchmarks()
+    fleet.inventories["n5"] = inventory(memory=96 * 2**30)
+    [found] = judge(fleet).findings
+    assert (found.kind, found.severity, found.element) == ("config", "warn", "node:n5")
+    assert found.cause == "its memory: 96 GiB, where its peers have 192 GiB"
+    [found] = judge(fleet.slow("n5", "memory", 0.55)).findings
+    assert found.kind == "slow"
+    assert found.cause == "its memory: 96 GiB, where its peers have 192 GiB"
+
+
+def test_faster_is_a_remark_and_no_fault() -> None:
+    report = judge(Fleet(8).benchmarks().slow("n3", "disk", 3.0))
+    [found] = report.findings
+    assert (found.kind, found.severity) == ("fast", "info")
+    assert found.effect is not None and found.effect > 1.5
+    assert report.counts.passed == 8
+
+
+# ── what cannot be told ───────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_too_few_nodes_are_unknown_never_a_pass(size: int) -> None:
+    report = judge(Fleet(size).benchmarks().network())
+    assert report.counts.unknown == size
+    assert report.findings[0].kind == "not-measured"
+
+
+def test_a_session_without_nodes_is_an_empty_report() -> None:
+    report = judge(Fleet(0))
+    assert report.counts.nodes == 0
+    assert report.groups == []
+
+
+def test_nodes_without_any_measurement_are_unknown() -> None:
+    report = judge(Fleet(4))
+    assert report.counts.unknown == 4
+    assert "nothing was measured" in report.findings[0].summary
+
+
+def test_a_node_that_vanished_is_unknown_and_named() -> None:
+    fleet = Fleet(6).benchmarks()
+    fleet.lost["n4"] = "silent for 15 s"
+    report = judge(fleet)
+    assert verdicts(report)["n4"] == "unknown"
+    [found] = report.findings
+    assert (found.element, found.kind, found.severity) == ("node:n4", "not-measured", "warn")
+    assert "silent for 15 s" in found.summary and "disk" in found.summary
+
+
+def test_a_node_that_vanished_is_still_blamed_for_what_it_showed() -> None:
+    fleet = Fleet(6).benchmarks().slow("n4", "disk", 0.3)
+    fleet.lost["n4"] = "silent for 15 s"
+    assert verdicts(judge(fleet))["n4"] == "fail"
+
+
+def failing(text: str) -> Measurement:
+    return measurement("disk", "disk0", "read_1M_bytes_per_s", "bytes/s", True, None, error=text)
+
+
+def without_sequential_reads(old: Measurement) -> Measurement:
+    return failing("fio: /dev/sdb: I/O error") if old.quantity == "read_1M_bytes_per_s" else old
+
+
+def test_what_only_one_node_could_not_measure_makes_it_unknown() -> None:
+    report = judge(Fleet(6).benchmarks().change("n2", without_sequential_reads))
+    [found] = report.findings
+    assert (found.element, found.kind, found.severity) == ("node:n2", "not-measured", "warn")
+    assert "fio: /dev/sdb: I/O error" in found.summary
+    assert verdicts(report)["n2"] == "unknown"
+    assert report.counts.passed == 5
+
+
+def test_what_silently_did_not_come_makes_a_node_unknown_too() -> None:
+    report = judge(Fleet(6).benchmarks().change("n2", lambda old: None if old.component == "cpu" else old))
+    [found] = report.findings
+    assert found.element == "node:n2" and "CPU not measured" in found.summary
+    assert verdicts(report)["n2"] == "unknown"
+
+
+def test_a_failed_task_gives_the_reason() -> None:
+    fleet = Fleet(6).benchmarks()
+    for number, record in enumerate(fleet.outcomes):
+        if record.machine == "n2" and record.job == "cpu":
+            fleet.outcomes[number] = replace(
+                record, outcome=TaskOutcome(status="timeout", error="no answer within 90 s")
+            )
+    [found] = judge(fleet).findings
+    assert found.cause == "no answer within 90 s"
+
+
+def test_what_nobody_could_measure_is_said_once_and_blames_nobody() -> None:
+    fleet = Fleet(6).benchmarks()
+    for name in fleet.names:
+        fleet.change(name, lambda old: failing("fio: not installed") if old.component == "disk" else old)
+    report = judge(fleet)
+    [found] = report.findings
+    assert (found.element, found.severity, found.kind) == ("group:g1", "info", "not-measured")
+    assert found.cause == "fio: not installed"
+    assert report.counts.passed == 6
+
+
+def test_three_nodes_of_which_one_measured_nothing_cannot_be_judged() -> None:
+    report = judge(Fleet(3).benchmarks().change("n1", lambda old: None))
+    assert report.counts.unknown == 3
+
+
+def test_half_of_the_fleet_is_never_blamed_for_differing_from_the_other_half() -> None:
+    fleet = Fleet(8).benchmarks()
+    for name in ("n1", "n2", "n3", "n4"):
+        fleet.slow(name, "disk", 0.4)
+    report = judge(fleet)
+    assert report.counts.unknown == 8
+    assert [(each.element, each.kind) for each in report.findings] == [("group:g1", "unstable")]
+
+
+def test_a_deviation_that_steal_explains_is_beyond_telling_and_no_guilt() -> None:
+    def how(old: Measurement) -> Measurement:
+        if old.component != "cpu" or old.value is None:
+            return old
+        slow = measurement(old.component, old.part, old.quantity, old.unit, True, old.value * 0.8)
+        return disturbed(slow, 0.15)
+
+    report = judge(Fleet(6).benchmarks().change("n3", how))
+    [found] = report.findings
+    assert (found.element, found.kind, found.severity) == ("node:n3", "not-measured", "info")
+    assert verdicts(report)["n3"] == "unknown"
+
+
+def test_a_deviation_far_beyond_what_steal_explains_is_guilt() -> None:
+    def how(old: Measurement) -> Measurement:
+        if old.component != "cpu" or old.value is None:
+            return old
+        slow = measurement(old.component, old.part, old.quantity, old.unit, True, old.value * 0.3)
+        return disturbed(slow, 0.15)
+
+    report = judge(Fleet(6).benchmarks().change("n3", how))
+    assert verdicts(report)["n3"] == "fail"
+
+
+def ramp_up(sizes: list[int], slow: str | None = None) -> Session:
+    """A job at growing numbers of hosts: every step has the first so many nodes."""
+    fleet = Fleet(6)
+    records = []
+    for step, size in enumerate(sizes):
+        for name in fleet.names[:size]:
+            value = (20e6 if name == slow else 52e6) * (1 + 0.001 * int(name[1:]))
+            taken = measurement("disk", "disk0", "read_1M_bytes_per_s", "bytes/s", True, value)
+            records.append(
+                OutcomeRecord(
+                    f"{step}-{name}",
+                    name,
+                    "ramp",
+                    "storage",
+                    step,
+                    size,
+                    TaskOutcome(status="ok", measurements=[taken]),
+                )
+            )
+    return replace(fleet.session(), outcomes=records)
+
+
+def test_in_a_ramp_up_nobody_lacks_what_it_was_not_asked() -> None:
+    report = judge_session(ramp_up([1, 2, 4, 6]), generated_at="")
+    assert report.findings == []
+    assert report.counts.passed == 6
+
+
+def test_in_a_ramp_up_all_steps_carry_one_finding() -> None:
+    [found] = judge_session(ramp_up([1, 2, 4, 6], slow="n2"), generated_at="").findings
+    assert found.element == "node:n2"
+    assert len(found.metrics) == 2
+
+
+# ── the report as a whole ────────────────────────────────────────────────────────────────────────
+
+
+def test_the_most_serious_comes_first() -> None:
+    fleet = Fleet(9, noise=0.001).benchmarks().slow("n1", "memory", 0.8).slow("n2", "disk", 0.2)
+    fleet.slow("n9", "cpu", 0.6).slow("n4", "disk", 3.0)
+    fleet.lost["n5"] = "silent for 15 s"
+    found = judge(fleet).findings
+    assert [(each.element, each.severity) for each in found] == [
+        ("node:n2", "fail"),
+        ("node:n9", "fail"),
+        ("node:n1", "warn"),
+        ("node:n5", "warn"),
+        ("node:n4", "info"),
+    ]
+
+
+def test_notes_tell_of_ids_and_of_collectors_that_failed() -> None:
+    fleet = Fleet(3).benchmarks()
+    fleet.notes["n2"] = "serial X7 is shared by 2 machines: UUID taken"
+    for name in ("n1", "n3"):
+        known = inventory()
+        known.errors.append(CollectorError(collector="smart", error="smartctl: not installed"))
+        fleet.inventories[name] = known
+    assert judge(fleet).notes == [
+        "id: serial X7 is shared by 2 machines: UUID taken (1 node: n2)",
+        "inventory, smart: smartctl: not installed (2 nodes: n1, n3)",
+    ]
+
+
+def test_a_session_under_way_says_so() -> None:
+    session = replace(Fleet(3).benchmarks().session(), state="running")
+    assert judge_session(session, generated_at="").notes == ["the session is running: it may lack results"]
+
+
+def sheep_of(report: Report) -> set[tuple[str, str, str]]:
+    return {(each.element, each.component, each.severity) for each in report.findings}
+
+
+def broken_fleet(size: int, seed: int) -> Fleet:
+    return (
+        Fleet(size, seed=seed)
+        .benchmarks()
+        .network(rx={"n1": 0.5}, base=3.0e9)
+        .slow("n2", "disk", 0.4)
+        .slow("n3", "cpu", 0.7)
+    )
+
+
+@settings(max_examples=15)
+@given(st.permutations(list(range(8))), st.integers(0, 1000))
+def test_the_order_of_nodes_and_outcomes_leaves_no_trace(order: list[int], seed: int) -> None:
+    session = broken_fleet(8, 5).session()
+    mixed = [session.outcomes[n] for n in np.random.default_rng(seed).permutation(len(session.outcomes))]
+    shuffled = replace(session, nodes=[session.nodes[n] for n in order], outcomes=mixed)
+    plain, other = (judge_session(each, generated_at="") for each in (session, shuffled))
+    assert msgspec.json.encode(plain) == msgspec.json.encode(other)
+
+
+@settings(max_examples=15)
+@given(st.sampled_from([1e-3, 0.5, 8.0, 1e6]))
+def test_units_of_rates_make_no_difference(factor: float) -> None:
+    fleet = broken_fleet(8, 5)
+    scaled = broken_fleet(8, 5)
+    for name in scaled.names:
+        scaled.slow(name, "disk", factor).slow(name, "cpu", factor)
+    assert sheep_of(judge(fleet)) == sheep_of(judge(scaled))
+
+
+@settings(max_examples=15)
+@given(st.integers(0, 10_000), st.integers(6, 12))
+def test_adding_a_healthy_node_changes_no_verdict(seed: int, size: int) -> None:
+    before, after = (judge(broken_fleet(count, seed)) for count in (size, size + 1))
+    assert {name for name, *_ in sheep_of(before)} == {name for name, *_ in sheep_of(after)}
+    assert verdicts(after)[f"n{size + 1}"] == "pass"
+
+
+def test_in_a_fleet_twice_as_large_the_same_are_named() -> None:
+    once, twice = judge(broken_fleet(6, 3)), judge(broken_fleet(12, 3))
+    assert sheep_of(once) == sheep_of(twice)
+
+
+@pytest.mark.parametrize(
+    ("noise", "heavy_tails", "sizes", "most"),
+    [
+        (0.01, False, (6, 12, 25, 40), 0),
+        (0.02, False, (6, 12, 25, 40), 0),
+        (0.02, True, (6, 12, 25, 40), 1),
+        (0.02, True, (3, 4, 5), 1),
+        (0.05, False, (6,), 1),
+    ],
+)
+def test_healthy_fleets_are_left_in_peace(
+    noise: float, heavy_tails: bool, sizes: tuple[int, ...], most: int
+) -> None:
+    """False alarms over 50 healthy fleets of fixed seeds; ``most`` is how many of all their nodes may be accused."""
+    accused = 0
+    for seed in range(50):
+        fleet = Fleet(sizes[seed % len(sizes)], noise=noise, seed=seed, heavy_tails=heavy_tails)
+        report = judge(fleet.benchmarks().network())
+        accused += report.counts.fail + report.counts.warn
+    assert accused <= most
+
+
+def test_faults_of_the_demonstration_are_found_in_noise() -> None:
+    """Six nodes, one disk and one card at 40 %: always these two and nobody else."""
+    for seed in range(40):
+        fleet = Fleet(6, noise=0.025, seed=seed).benchmarks(STANDARD)
+        report = judge(fleet.network(tx={"n5": 0.4}, rx={"n5": 0.4}).slow("n3", "disk", 0.4))
+        assert {name for name, verdict in verdicts(report).items() if verdict != "pass"} == {"n3", "n5"}
+
+
+def test_disks_of_other_size_in_one_node_are_told_with_their_effect() -> None:
+    fleet = Fleet(6).benchmarks().slow("n6", "disk", 0.3)
+    fleet.inventories["n6"] = inventory(disks=(4000 * GB,))
+    [found] = judge(fleet).findings
+    assert found.cause == "its disks: 1 × 4 TB SSD, where its peers have 1 × 960 GB SSD"
