@@ -214,7 +214,8 @@ class Conductor(Ground):
             state = "lost"  # not its own failure: the server was restarted, or the agent told to end
         self._keep(records.ResultCame(flight.task_id, flight.machine, outcome, state, self._now.unix_s))
         self._run.land(flight, lost=state == "lost")
-        if state != "done" or (outcome.pair is not None and not outcome.pair.connected):
+        alone = state != "done" or (outcome.pair is not None and not outcome.pair.connected)
+        if alone and not flight.cancelled:
             self._break(group)
 
     # ── going on ───────────────────────────────────────────────────────────────────────────────────
