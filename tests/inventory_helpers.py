@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import tarfile
@@ -14,6 +15,12 @@ from typing import Any
 
 from ahc_agent.inventory.cpuset import format_list
 from ahc_agent.inventory.root import Root
+
+
+_UNREAD = re.compile(
+    r"/(cpuidle|hugepages|power|memory\d+|tasks|coherency_line_size|number_of_sets|physical_line_partition|"
+    r"ways_of_associativity|shared_cpu_list|crash_notes\w*|core_siblings_list|thread_siblings_list)(/|$)"
+)
 
 
 def build(path: Path, files: Mapping[str, str | bytes]) -> Root:
@@ -105,10 +112,11 @@ def lstopo(tree: Path) -> dict[str, Any] | None:
 
 
 def extract(archive: Path, into: Path) -> Path:
-    """Unpack a saved machine; its tree is the one folder in the archive."""
+    """Unpack a saved machine, without most of the files that nobody reads; its tree is the one folder in the archive."""
     into.mkdir(parents=True, exist_ok=True)
     with tarfile.open(archive) as tar:
-        tar.extractall(into, filter="tar")
+        members = [member for member in tar if not _UNREAD.search(member.name)]
+        tar.extractall(into, members, filter="tar")
     (tree,) = into.iterdir()
     return tree
 

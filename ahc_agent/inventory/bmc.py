@@ -31,7 +31,7 @@ def collect(root: Root) -> Bmc:
     """What the BMC tells. Raises NotThere without a BMC, CannotAnswer where there is one but no driver for it."""
     bmc = _from_driver(root)
     if root.live and any(root.exists(device) for device in _DEVICES):
-        return _ask(root, bmc or Bmc())
+        return ask_ipmitool(root, bmc or Bmc())
     if bmc is not None:
         return bmc
     # Trouble with the tables is told by the collectors whose subject they are.
@@ -53,7 +53,7 @@ def _from_driver(root: Root) -> Bmc | None:
     )
 
 
-def _ask(root: Root, bmc: Bmc) -> Bmc:
+def ask_ipmitool(root: Root, bmc: Bmc) -> Bmc:
     """Fill ``bmc`` by ipmitool; what it cannot say goes to ``root.trouble``."""
     try:
         info = parse_mc_info(programs.run(["ipmitool", "mc", "info"], time_limit_s=_TIME_LIMIT_S).text())

@@ -1,7 +1,7 @@
 """What ``/proc/cpuinfo`` says; every architecture has its own form of it (kernel: ``arch/*/kernel/*`` ``show_cpuinfo``).
 
 The file is read once and taken as blocks of "key : value" lines. The first block with a value stands for the machine,
-except where CPUs may differ (Arm parts, microcode): there all the distinct ones are told.
+except where CPUs may differ (Arm parts, microcode, flags): there all the distinct ones are told.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def read_cpuinfo(root: Root) -> CpuInfo:
 def parse_cpuinfo(text: str) -> CpuInfo:
     """Parse the text of ``/proc/cpuinfo`` of any architecture."""
     values = first_values(text)
-    flags = _flags(values)
+    flags = _flags(text, values)
     vendor, model = _vendor_and_model(text, values)
     microcode = sorted(set(_MICROCODE.findall(text)))
     return CpuInfo(
@@ -188,13 +188,15 @@ def first_values(text: str) -> dict[str, str]:
     return values
 
 
-def _flags(values: dict[str, str]) -> tuple[str, ...]:
+def _flags(text: str, values: dict[str, str]) -> tuple[str, ...]:
+    """What any of the CPUs can do, in the kernel's order."""
     key = next((key for key in _FLAG_KEYS if key in values), None)
     if key is None:
         return ()
+    lines = dict.fromkeys(re.findall(rf"^{re.escape(key)}\s*:(.*)$", text, re.M))
     if key == "isa" and values[key].startswith("rv"):
-        return _riscv_extensions(values[key])
-    return tuple(values[key].split())
+        return tuple(dict.fromkeys(flag for line in lines for flag in _riscv_extensions(line.strip())))
+    return tuple(dict.fromkeys(flag for line in lines for flag in line.split()))
 
 
 def _riscv_extensions(isa: str) -> tuple[str, ...]:
