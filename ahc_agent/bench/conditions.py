@@ -20,7 +20,7 @@ from ahc_agent.measure import Conditions
 STEAL_LIMIT = 0.02
 OTHERS_LIMIT = 0.10
 #: ... if it is also more than this: ticks of short samples are too coarse to accuse anybody.
-_NOISE_S = 0.03
+_NOISE_S = 0.035
 
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
@@ -110,20 +110,20 @@ def cpu_times(stat: str, cpus: frozenset[int]) -> tuple[int, ...] | None:
 
 def throttle_events(root: Root) -> int | None:
     """Thermal throttle events of all CPUs since boot; None where the machine does not count them."""
-    from ahc_agent.inventory import throttle
+    from ahc_agent.inventory.throttle import collect
 
     try:
-        return sum(counter.count for counter in throttle.collect(root))
+        return sum(counter.count for counter in collect(root))
     except NotThere:
         return None
 
 
 def hottest_celsius(root: Root) -> float | None:
     """The hottest of all temperature sensors, None without sensors."""
-    from ahc_agent.inventory import sensors
+    from ahc_agent.inventory.sensors import collect
 
     try:
-        found = sensors.collect(root)
+        found = collect(root)
     except NotThere:
         return None
     return max(

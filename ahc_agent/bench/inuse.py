@@ -1,6 +1,8 @@
 """Who uses a block device: mounts, swap, devices on top of it, processes, and the boot.
 
-Everything goes by device number (``/sys/dev/block/MAJOR:MINOR``), because one device has many names.
+Everything goes by device number (``/sys/dev/block/MAJOR:MINOR``), because one device has many names. Processes that may not
+be looked at (root without CAP_SYS_PTRACE, as in a container) are passed over: what they have mounted, or use
+exclusively, the write guard learns from the kernel itself (``O_EXCL``).
 """
 
 from __future__ import annotations
@@ -14,8 +16,10 @@ from pathlib import Path
 from ahc_agent.errors import WriteRefused
 
 _SYS = Path("/sys/dev/block")
+_KERNEL_ARGUMENTS = Path("/proc/cmdline")
 _OCTAL = re.compile(r"\\([0-7]{3})")
-_PROCESS_ENDED = {errno.ENOENT, errno.ESRCH, errno.EINVAL}
+#: The process has ended, is a zombie, or may not be looked at.
+_PASSED_OVER = {errno.ENOENT, errno.ESRCH, errno.EINVAL, errno.EACCES, errno.EPERM}
 
 
 def check(path: str, number: int) -> None:
@@ -61,7 +65,7 @@ def _check_booted(path: str, disk: int) -> None:
     """
     if _whole(Path("/").stat().st_dev) == disk:
         raise WriteRefused(f"{path}: this system runs from it")
-    for word in Path("/proc/cmdline").read_text().split():
+    for word in _KERNEL_ARGUMENTS.read_text().split():
         key, _, value = word.partition("=")
         number = _number(value) if key in {"root", "resume", "boot"} else None
         if number is not None and _whole(number) == disk:
@@ -81,16 +85,17 @@ def _check_mounts(path: str, disk: int) -> None:
     """man 5 proc_pid_mountinfo: the third field is MAJOR:MINOR. Every mount namespace that has a process is read once."""
     seen: set[str] = set()
     for process in _processes():
+        namespace = _read_link(process / "ns/mnt")
+        if namespace in seen:
+            continue
         try:
-            namespace = str((process / "ns/mnt").readlink())
-            if namespace in seen:
-                continue
             text = (process / "mountinfo").read_text("utf-8", "surrogateescape")
         except OSError as error:
-            if error.errno in _PROCESS_ENDED:
+            if error.errno in _PASSED_OVER:
                 continue
             raise
-        seen.add(namespace)
+        if namespace is not None:
+            seen.add(namespace)
         for line in text.splitlines():
             fields = line.split()
             major, _, minor = fields[2].partition(":")
@@ -126,22 +131,31 @@ def _check_open(path: str, disk: int) -> None:
         try:
             handles = list((process / "fd").iterdir())
         except OSError as error:
-            if error.errno in _PROCESS_ENDED:
+            if error.errno in _PASSED_OVER:
                 continue
             raise
         for handle in handles:
+            # Only what looks like a device: asking for the state of a file on a dead network mount would hang.
+            if "/dev/" not in (_read_link(handle) or ""):
+                continue
             try:
-                # Only what looks like a device: asking for the state of a file on a dead network mount would hang.
-                if "/dev/" not in str(handle.readlink()):
-                    continue
                 state = handle.stat()
             except OSError as error:
-                if error.errno in _PROCESS_ENDED:
+                if error.errno in _PASSED_OVER:
                     continue
                 raise
             if stat.S_ISBLK(state.st_mode) and _whole(state.st_rdev) == disk:
                 name = (process / "comm").read_text().strip()
                 raise WriteRefused(f"{path}: is open in process {process.name} ({name})")
+
+
+def _read_link(path: Path) -> str | None:
+    try:
+        return str(path.readlink())
+    except OSError as error:
+        if error.errno in _PASSED_OVER:
+            return None
+        raise
 
 
 def _processes() -> list[Path]:

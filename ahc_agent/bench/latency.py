@@ -25,11 +25,13 @@ def percentiles(windows: Sequence[tuple[fio.Window, float, str]]) -> dict[str, l
         samples: list[Sample] = []
         waiting: list[tuple[fio.Window, float, str]] = []
         for window in windows:
+            if not window[0].latencies:
+                continue
             waiting.append(window)
             if sum(each[0].ios for each in waiting) >= enough:
                 samples.append(_sample(waiting, part))
                 waiting = []
-        if not samples and any(each[0].latencies for each in waiting):
+        if not samples and waiting:
             samples.append(_sample(waiting, part))
         if samples:
             found[name] = samples

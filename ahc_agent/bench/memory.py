@@ -67,7 +67,9 @@ def _targets(task: MemoryTask, found: topology.Topology) -> Iterator[Target]:
     for scope in task.scopes:
         if scope == "node":
             for node in found.nodes:
-                yield Target(node.name, _places([node], task), _number(node))
+                # The kernel's estimate for the whole machine is the better one where there is only this node.
+                number = _number(node) if len(found.nodes) > 1 else None
+                yield Target(node.name, _places([node], task), number)
         elif scope == "all":
             yield Target("all", _places(found.nodes, task))
         elif scope == "socket":
