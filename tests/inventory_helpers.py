@@ -16,7 +16,6 @@ from typing import Any
 from ahc_agent.inventory.cpuset import format_list
 from ahc_agent.inventory.root import Root
 
-
 _UNREAD = re.compile(
     r"/(cpuidle|hugepages|power|memory\d+|tasks|coherency_line_size|number_of_sets|physical_line_partition|"
     r"ways_of_associativity|shared_cpu_list|crash_notes\w*|core_siblings_list|thread_siblings_list)(/|$)"

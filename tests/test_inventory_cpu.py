@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ahc_agent.errors import NotThere
 from ahc_agent.facts import Cache, CpuKind
@@ -129,6 +131,33 @@ def test_flags_are_those_that_any_cpu_has() -> None:
 def test_an_unknown_arm_part_keeps_the_words_of_the_kernel() -> None:
     info = parse_cpuinfo(ARM_32.replace("0xc0f", "0xfff"))
     assert info.model == "ARMv7 Processor rev 4 (v7l)"
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                *XEON.splitlines(),
+                *ARM_32.splitlines(),
+                *S390.splitlines(),
+                *RISCV.splitlines(),
+                "flags",
+                " isa : rv",
+            ]
+        )
+        | st.text(max_size=30)
+    ).map("\n".join)
+)
+def test_any_text_is_read_without_a_crash(text: str) -> None:
+    info = parse_cpuinfo(text)
+    assert info.processors >= 0
+    assert all(isinstance(flag, str) for flag in info.flags)
+
+
+@pytest.mark.timeout(20)
+def test_a_hostile_text_takes_no_long_time() -> None:
+    parse_cpuinfo("CPU implementer : 0x41\n" * 200_000)
+    parse_cpuinfo("\n" * 4_000_000)
 
 
 def test_both_ends_of_a_long_text_are_read() -> None:

@@ -15,7 +15,8 @@ _END_CHARACTERS = 32 * 1024
 _SPACES = re.compile(r"\s+")
 _MICROCODE = re.compile(r"^microcode\s*:\s*(\S+)", re.M)
 _ARM_PART = re.compile(
-    r"^CPU implementer\s*:\s*(0x[0-9a-f]{1,2})$.*?^CPU part\s*:\s*(0x[0-9a-f]{1,4})$", re.M | re.S
+    r"^CPU implementer[ \t]*:[ \t]*(0x[0-9a-f]{1,2})\n.{0,400}?^CPU part[ \t]*:[ \t]*(0x[0-9a-f]{1,4})$",
+    re.M | re.S,
 )
 _ARM_SUFFIX = re.compile(r"\((v\d\w*)\)")
 _S390_MACHINE = re.compile(r"machine = (\w{4})")
@@ -189,20 +190,21 @@ def first_values(text: str) -> dict[str, str]:
 
 
 def _flags(text: str, values: dict[str, str]) -> tuple[str, ...]:
-    """What any of the CPUs can do, in the kernel's order."""
+    """What any of the CPUs can do, in the words and the order of the first; the others add what it lacks."""
     key = next((key for key in _FLAG_KEYS if key in values), None)
     if key is None:
         return ()
-    lines = dict.fromkeys(re.findall(rf"^{re.escape(key)}\s*:(.*)$", text, re.M))
-    if key == "isa" and values[key].startswith("rv"):
-        return tuple(dict.fromkeys(flag for line in lines for flag in _riscv_extensions(line.strip())))
-    return tuple(dict.fromkeys(flag for line in lines for flag in line.split()))
+    split = _riscv_extensions if key == "isa" and values[key].startswith("rv") else str.split
+    flags = list(split(values[key]))
+    for line in dict.fromkeys(re.findall(rf"^{re.escape(key)}[ \t]*:(.*)$", text, re.M)):
+        flags += [flag for flag in split(line) if flag not in flags]
+    return tuple(flags)
 
 
-def _riscv_extensions(isa: str) -> tuple[str, ...]:
-    """ "rv64imafdc_zicsr" as ("rv64", "i", "m", "a", "f", "d", "c", "zicsr")."""
-    base, *long_names = isa.lower().split("_")
-    return (base[:4], *base[4:], *(name for name in long_names if name))
+def _riscv_extensions(isa: str) -> list[str]:
+    """The base and the extensions: "rv64imafdc_zicsr" has rv64, i, m, a, f, d, c and zicsr."""
+    base, *long_names = isa.strip().lower().split("_")
+    return [base[:4], *base[4:], *(name for name in long_names if name)]
 
 
 def _vendor_and_model(text: str, values: dict[str, str]) -> tuple[str | None, str | None]:

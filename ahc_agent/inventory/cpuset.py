@@ -17,10 +17,16 @@ _MASK = re.compile(r"[0-9a-fA-F]{1,8}(?:,[0-9a-fA-F]{8})*|[0-9a-fA-F]{1,16384}")
 _RANGE = re.compile(r"(\d{1,6})(?:-(\d{1,6})(?::(\d{1,6})/(\d{1,6}))?)?")
 _ALL = -1
 
+#: Characters. Longer texts name no set of numbers below the limit; a mask needs a quarter of a character for each.
+_TEXT_LIMIT = NUMBER_LIMIT
+
 
 def parse_mask(text: str | None) -> int | None:
     """A kernel CPU mask ("00000000,0000000f") as a set; None where it is none."""
-    return int(text.replace(",", ""), 16) if text and _MASK.fullmatch(text) else None
+    if not text or len(text) > _TEXT_LIMIT or not _MASK.fullmatch(text):
+        return None
+    cpus = int(text.replace(",", ""), 16)
+    return cpus if cpus.bit_length() <= NUMBER_LIMIT else None
 
 
 def parse_list(text: str | None) -> int | None:
@@ -29,7 +35,7 @@ def parse_list(text: str | None) -> int | None:
     The form is in Documentation/admin-guide/kernel-parameters.rst: ``a-b:used/group`` takes the first ``used`` of each
     ``group`` numbers.
     """
-    if not text:
+    if not text or len(text) > _TEXT_LIMIT:
         return None
     cpus = 0
     for item in text.split(","):

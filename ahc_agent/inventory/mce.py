@@ -31,5 +31,5 @@ def collect(root: Root) -> Mce:
 
 def interrupt_total(interrupts: str, name: str) -> int | None:
     """The sum over all CPUs of one line of ``/proc/interrupts`` ("MCE:  0  0   Machine check exceptions")."""
-    found = re.search(rf"^\s*{re.escape(name)}:((?:\s+\d{{1,15}})+)", interrupts, re.M)
+    found = re.search(rf"^[ \t]*{re.escape(name)}:((?:[ \t]+\d{{1,15}})+)", interrupts, re.M)
     return sum(int(count) for count in found[1].split()) if found else None

@@ -32,7 +32,9 @@ CPU_FOLDER = "/sys/devices/system/cpu"
 
 _CPU_NAME = re.compile(r"cpu(\d{1,5})")
 _X86 = re.compile(r"x86_64|i[3-6]86")
-_AMD_COMPUTE_UNITS = re.compile(r"^vendor_id\s*:\s*AuthenticAMD$.*?^cpu family\s*:\s*(?:21|22)$", re.M | re.S)
+_AMD_COMPUTE_UNITS = re.compile(
+    r"^vendor_id[ \t]*:[ \t]*AuthenticAMD\n.{0,400}?^cpu family[ \t]*:[ \t]*(?:21|22)$", re.M | re.S
+)
 
 
 @dataclass(frozen=True, slots=True)
