@@ -117,6 +117,6 @@ def test_without_any_rights_the_lab_says_how_it_breaks_nodes_and_finds_them_all_
     lab_id = wait_for(lambda: lab_of(child.pid))
     status, out, err = finished(child)
     assert status == 0, err + out
-    assert "no network namespaces here" in err and "no loop devices here" in err
-    assert "its fio is stopped 60% of the time" in err
+    assert "no network namespaces here" in err and "no control groups here" in err
+    assert "its fio is held to" in err and "its network engine is held to" in err
     assert traces(lab_id) == []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 
-from ahc_server.lab.brake import AGENT
+from ahc_server.lab.governor import AGENT
 from ahc_server.lab.model import Breakage, Fault, Health
 from ahc_server.lab.network import LINE_BITS_PER_S, SwitchedNetwork
 from ahc_server.lab.parts import Parts
@@ -18,7 +18,7 @@ def _slow_nic(breakage: Breakage, parts: Parts, health: Health) -> str:
     if isinstance(parts.network, SwitchedNetwork):
         parts.network.set_speed(breakage.node, breakage.factor)
         return f"its cable carries {LINE_BITS_PER_S * breakage.factor / 1e6:,.0f} Mbit/s in each direction"
-    return _brake(breakage, parts, "its network engine", AGENT, "iperf3")
+    return _hold(breakage, parts, health, "its network engine", AGENT, "iperf3")
 
 
 def _slow_disk(breakage: Breakage, parts: Parts, health: Health) -> str:
@@ -27,19 +27,21 @@ def _slow_disk(breakage: Breakage, parts: Parts, health: Health) -> str:
         limit = health.disk.times(breakage.factor)
         parts.cgroups.limit_disk(breakage.node, device, limit)
         return f"its disk is throttled to {limit.bytes_per_s / 1e6:,.0f} MB/s and {limit.iops:,} IOPS"
-    return _brake(breakage, parts, "its fio", "fio")
+    return _hold(breakage, parts, health, "its fio", "fio")
 
 
 def _slow_cpu(breakage: Breakage, parts: Parts, health: Health) -> str:
     if parts.cgroups is not None:
         parts.cgroups.limit_cpu(breakage.node, health.cpus * breakage.factor)
         return f"it has {health.cpus * breakage.factor:.0%} of a CPU"
-    return _brake(breakage, parts, "its sysbench", "sysbench")
+    return _hold(breakage, parts, health, "its sysbench", "sysbench")
 
 
-def _brake(breakage: Breakage, parts: Parts, what: str, *programs: str) -> str:
-    parts.brakes.add(parts.agents[breakage.node].pid, frozenset(programs), breakage.factor)
-    return f"this machine offers no other way, so {what} is stopped {1 - breakage.factor:.0%} of the time"
+def _hold(breakage: Breakage, parts: Parts, health: Health, what: str, *programs: str) -> str:
+    cpus = health.cpus * breakage.factor
+    for program in programs:
+        parts.governor.hold(parts.agents[breakage.node].pid, program, cpus)
+    return f"this machine offers no other way, so {what} is held to {cpus:.0%} of a CPU"
 
 
 def _dead(breakage: Breakage, parts: Parts, health: Health) -> str:

@@ -77,7 +77,7 @@ class Fleet:
     def _stop_gently(self) -> None:
         """Let the agents and the server say goodbye and close the store; what does not end is killed by the ledger."""
         children = [*self.parts.agents.values(), *([self._server] if self._server else [])]
-        self.parts.brakes.close()
+        self.parts.governor.close()
         for child in children:
             child.terminate()
             # A frozen agent takes the signal only when it runs again.
@@ -119,7 +119,7 @@ class Fleet:
         """Start (or start again) a node's agent."""
         own = self.folder / node
         own.mkdir(exist_ok=True)
-        self.parts.agents[node] = self.start(
+        agent = self.start(
             [
                 *(sys.executable, "-P", "-m", "ahc_agent", "-v"),
                 *("join", self.parts.network.server_endpoint()),
@@ -132,6 +132,7 @@ class Fleet:
             node,
             self.parts.places[node],
         )
+        self.parts.agent_started(node, agent, self.spec.health.cpus)
 
     def start(self, argv: Sequence[str], name: str, place: Place | None = None) -> Child:
         """Start a process whose output goes to its log."""

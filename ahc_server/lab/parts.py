@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ahc_agent.errors import AhcError
 from ahc_server.lab import cgroups, disks
-from ahc_server.lab.brake import Brakes
+from ahc_server.lab.governor import Governor
 from ahc_server.lab.ledger import Ledger
 from ahc_server.lab.model import LabSpec
 from ahc_server.lab.network import LoopbackNetwork, Network, SwitchedNetwork
@@ -29,13 +29,20 @@ class Parts:
     disks: dict[str, disks.LabDisk]
     cgroups: cgroups.Cgroups | None
     places: dict[str, Place]
-    brakes: Brakes = field(default_factory=Brakes)
+    governor: Governor = field(default_factory=Governor)
     agents: dict[str, Child] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
+    def agent_started(self, node: str, agent: Child, cpus: float) -> None:
+        """Without control groups the governor sees to the node's share of CPU."""
+        self.agents[node] = agent
+        if self.cgroups is None:
+            for program in ("fio", "sysbench"):
+                self.governor.hold(agent.pid, program, cpus)
+
     def close(self) -> None:
         """Give back what is not in the ledger."""
-        self.brakes.close()
+        self.governor.close()
         for disk in self.disks.values():
             disk.close()
         self.network.close()
@@ -89,5 +96,8 @@ def _cgroups(spec: LabSpec, ledger: Ledger, notes: list[str]) -> cgroups.Cgroups
         try:
             return cgroups.Cgroups(cgroups.find(), ledger)
         except (OSError, AhcError) as error:
-            notes.append(f"no control groups here ({error}): CPU and disks are as fast as the machine is")
+            notes.append(
+                f"no control groups here ({error}): disks are not throttled, and benchmark programs are held to"
+                " their node's share of CPU by stopping and continuing them"
+            )
     return None

@@ -1,0 +1,128 @@
+"""CPU shares without any rights: stop a program (SIGSTOP) when it has used up its share, continue it when it may go on.
+
+Where no card can be shaped and no disk throttled, the nodes' programs are CPU-bound: the share of the program that measures
+is then the speed of what it measures, whatever else runs on the machine meanwhile. The share is of CPU time used
+(as control groups count it), not of the clock: what a program overdraws in one period is taken off the next.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import psutil
+
+#: Short against a benchmark's sample, long against a time slice of the scheduler.
+PERIOD_S = 0.02
+#: How often the nodes' process trees are looked through for programs that have just started.
+_LOOK_S = 0.2
+
+#: Stands for the agent itself, whose threads are the network engine.
+AGENT = "agent"
+
+
+@dataclass(slots=True)
+class _Held:
+    """One process: its descriptor, the clock of its CPU time, what it may still use before it is stopped."""
+
+    descriptor: int
+    clock: int
+    used_s: float
+    budget_s: float = 0.0
+    stopped: bool = False
+
+
+class Governor:
+    """Holds programs of a lab to their shares, from a thread of its own."""
+
+    def __init__(self) -> None:
+        self._shares: dict[int, dict[str, float]] = {}
+        self._held: dict[int, _Held] = {}
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._govern, daemon=True)
+
+    def hold(self, agent: int, program: str, cpus: float) -> None:
+        """Give a program below an agent's process (or ``AGENT`` itself) so many CPU seconds per second."""
+        self._shares = {
+            **self._shares,
+            agent: {**self._shares.get(agent, {}), program: cpus},
+        }
+        if not self._thread.is_alive():
+            self._thread.start()
+
+    def close(self) -> None:
+        """Let everything run freely again."""
+        self._end.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _govern(self) -> None:
+        shares: dict[int, float] = {}
+        looked = last = time.monotonic() - _LOOK_S
+        while not self._end.is_set():
+            now = time.monotonic()
+            if now - looked >= _LOOK_S:
+                looked, shares = now, dict(_find(self._shares))
+                self._take_up(shares)
+            for pid, held in list(self._held.items()):
+                if not _ration(held, shares[pid], now - last):
+                    os.close(self._held.pop(pid).descriptor)
+            last = now
+            self._end.wait(PERIOD_S)
+        for held in self._held.values():
+            _send(held, signal.SIGCONT)
+            os.close(held.descriptor)
+
+    def _take_up(self, shares: dict[int, float]) -> None:
+        """Open what is new, close what is gone."""
+        for pid in self._held.keys() - shares.keys():
+            os.close(self._held.pop(pid).descriptor)
+        for pid in shares.keys() - self._held.keys():
+            # clock_getcpuclockid(3): the CPU clock of a process is made from its id.
+            clock = (~pid << 3) | 2
+            try:
+                self._held[pid] = _Held(os.pidfd_open(pid), clock, time.clock_gettime(clock))
+            except OSError:
+                continue
+
+
+def _find(shares: dict[int, dict[str, float]]) -> Iterator[tuple[int, float]]:
+    """Process id and share of every program that is to be held and runs now."""
+    for agent, programs in shares.items():
+        try:
+            process = psutil.Process(agent)
+            if AGENT in programs:
+                yield agent, programs[AGENT]
+            for child in process.children(recursive=True):
+                share = programs.get(child.name())
+                if share is not None:
+                    yield child.pid, share
+        except psutil.Error:
+            continue
+
+
+def _ration(held: _Held, cpus: float, passed_s: float) -> bool:
+    """Give a process its due for the time that passed; stop or continue it. False when it has ended."""
+    try:
+        used = time.clock_gettime(held.clock)
+    except OSError:
+        return False
+    # No more than one period is saved up: a program that was idle gets no burst.
+    held.budget_s = min(held.budget_s + cpus * passed_s, cpus * PERIOD_S) - (used - held.used_s)
+    held.used_s = used
+    if (held.budget_s < 0) != held.stopped:
+        held.stopped = held.budget_s < 0
+        return _send(held, signal.SIGSTOP if held.stopped else signal.SIGCONT)
+    return True
+
+
+def _send(held: _Held, number: signal.Signals) -> bool:
+    try:
+        signal.pidfd_send_signal(held.descriptor, number)
+    except OSError:
+        return False
+    return True
