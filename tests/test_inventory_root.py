@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -114,20 +115,18 @@ def test_names_that_are_not_text_are_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give up root's rights")
-def test_what_may_not_be_read_is_trouble(tmp_path: Path) -> None:
-    root = build(tmp_path, {"/sys/serial": "secret"})
-    (tmp_path / "sys/serial").chmod(0o000)
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.stat().st_uid == 0 and not folder.stat().st_mode & 0o001:
-            folder.chmod(folder.stat().st_mode | 0o011)
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.setuid(65534)
-        text = root.text("/sys/serial")
-        os.write(writer, repr((text, root.trouble)).encode())
-        os._exit(0)
-    os.close(writer)
-    os.waitpid(child, 0)
-    assert os.read(reader, 4096).decode() == repr((None, ["/sys/serial: Permission denied"]))
-    os.close(reader)
+def test_what_may_not_be_read_is_trouble() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        root = build(Path(folder), {"/sys/serial": "secret"})
+        (Path(folder) / "sys/serial").chmod(0o000)
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.setuid(65534)
+            os.write(writer, repr((root.text("/sys/serial"), root.trouble)).encode())
+            os._exit(0)
+        os.close(writer)
+        os.waitpid(child, 0)
+        assert os.read(reader, 4096).decode() == repr((None, ["/sys/serial: Permission denied"]))
+        os.close(reader)
