@@ -24,7 +24,7 @@ _ETHERNET = 1
 #: Values found in the SMBIOS of many machines whose maker filled in nothing.
 _PLACEHOLDER = re.compile(
     r"(none|n/?a|null|unknown|default( string)?|empty|invalid|(not|to be) .*|(system|chassis|product|base ?board) "
-    r"(serial|product)?.*(number|name|#)|serial( number)?|o\.?e\.?m\.?.*|asset.*|0123456789.*|123456789.*|(?P<one>.)(?P=one)*|[x.\-_ 0]+)",
+    r"(serial|product)?.*(number|name|#)|serial( number)?|o\.?e\.?m\.?.*|asset.*|0123456789.*|123456789.*|(?P<one>.)(?P=one)*|[x.\-_ 0]*)",
     re.IGNORECASE,
 )
 #: UUIDs that tell nothing: boards of one maker ship with the first by thousands.

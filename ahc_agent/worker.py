@@ -62,7 +62,7 @@ def _pair(task: Any, context: TaskContext) -> dict[str, Any]:
 
 
 #: What to call for a task, and so what field of the outcome it fills. Imported when first needed: an agent starts fast.
-FUNCTIONS: dict[type[Task], Callable[[Any, TaskContext], dict[str, Any]]] = {
+FUNCTIONS: dict[type, Callable[[Any, TaskContext], dict[str, Any]]] = {
     InventoryTask: _inventory,
     CpuTask: _bench,
     MemoryTask: _bench,
