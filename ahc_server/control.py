@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -115,6 +116,7 @@ class ControlServer:
     """The server's end. Raises CannotAnswer where it cannot listen."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.socket = self._context.socket(zmq.ROUTER)
         self.socket.set(zmq.MAXMSGSIZE, MESSAGE_LIMIT_BYTES)
@@ -159,6 +161,7 @@ class ControlServer:
         self.socket.close()
         self._context.term()
         os.close(self._folder)
+        self._path.unlink(missing_ok=True)
 
 
 def ask(path: Path, request: AnyRequest, time_limit_s: float = 5.0) -> AnyReply:
@@ -170,20 +173,35 @@ def ask(path: Path, request: AnyRequest, time_limit_s: float = 5.0) -> AnyReply:
     folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     try:
-        with context.socket(zmq.DEALER) as socket:
-            socket.set(zmq.LINGER, 0)
-            socket.set(zmq.MAXMSGSIZE, MESSAGE_LIMIT_BYTES)
-            socket.connect(_address(path, folder))
-            socket.send(_encode(request))
-            if not socket.poll(int(time_limit_s * 1000)):
+        with context.socket(zmq.DEALER) as asking:
+            asking.set(zmq.LINGER, 0)
+            asking.set(zmq.MAXMSGSIZE, MESSAGE_LIMIT_BYTES)
+            address = _address(path, folder)
+            _knock(address.removeprefix("ipc://"), path)
+            asking.connect(address)
+            asking.send(_encode(request))
+            if not asking.poll(int(time_limit_s * 1000)):
                 raise ServerAway(f"the server does not answer at {path}: start `ahc serve`, or wait for it")
-            reply: AnyReply = _decode_reply(socket.recv())
+            reply: AnyReply = _decode_reply(asking.recv())
             return reply
     except (zmq.ZMQError, msgspec.MsgspecError) as error:
         raise ServerAway(f"the server at {path} cannot be understood: {error}") from error
     finally:
         context.term()
         os.close(folder)
+
+
+def _knock(address: str, path: Path) -> None:
+    """ZeroMQ tries for ever to reach a socket that a killed server left: find out whether anybody listens."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(address)
+        except (ConnectionRefusedError, FileNotFoundError) as error:
+            raise ServerAway(
+                f"no server for this store (nobody listens at {path}): start `ahc serve`"
+            ) from error
+        except OSError as error:
+            raise CannotAnswer(f"{path}: {error.strerror}") from error
 
 
 def _address(path: Path, folder: int) -> str:
