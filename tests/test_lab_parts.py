@@ -32,9 +32,9 @@ NODES = ("n1", "n2", "n3")
 
 def test_a_breakage_names_a_node_a_fault_and_perhaps_what_is_left_of_the_speed() -> None:
     assert parse_breakages(["n2=slow-disk", "n3=slow-nic:0.25", "n1=dead"], NODES, FAULTS) == (
-        Breakage("n2", FAULTS["slow-disk"], 0.4),
+        Breakage("n2", FAULTS["slow-disk"], None),
         Breakage("n3", FAULTS["slow-nic"], 0.25),
-        Breakage("n1", FAULTS["dead"], 1.0),
+        Breakage("n1", FAULTS["dead"], None),
     )
 
 

@@ -2,7 +2,8 @@
 
 Where no card can be shaped and no disk throttled, the nodes' programs are CPU-bound: the share of the program that measures
 is then the speed of what it measures, whatever else runs on the machine meanwhile. The share is of CPU time used
-(as control groups count it), not of the clock: what a program overdraws in one period is taken off the next.
+(as control groups count it), not of the clock: what a program overdraws in one period, or uses before it is found, is
+taken off the next.
 """
 
 from __future__ import annotations
@@ -13,14 +14,10 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-
-import psutil
+from pathlib import Path
 
 #: Short against a benchmark's sample, long against a time slice of the scheduler.
 PERIOD_S = 0.02
-#: How often the nodes' process trees are looked through for programs that have just started.
-_LOOK_S = 0.2
-
 #: Stands for the agent itself, whose threads are the network engine.
 AGENT = "agent"
 
@@ -31,7 +28,7 @@ class _Held:
 
     descriptor: int
     clock: int
-    used_s: float
+    used_s: float = 0.0
     budget_s: float = 0.0
     stopped: bool = False
 
@@ -61,15 +58,14 @@ class Governor:
             self._thread.join()
 
     def _govern(self) -> None:
-        shares: dict[int, float] = {}
-        looked = last = time.monotonic() - _LOOK_S
+        last = time.monotonic()
         while not self._end.is_set():
+            shares = dict(_find(self._shares))
+            for pid in shares.keys() - self._held.keys():
+                self._take_up(pid)
             now = time.monotonic()
-            if now - looked >= _LOOK_S:
-                looked, shares = now, dict(_find(self._shares))
-                self._take_up(shares)
             for pid, held in list(self._held.items()):
-                if not _ration(held, shares[pid], now - last):
+                if pid not in shares or not _ration(held, shares[pid], now - last):
                     os.close(self._held.pop(pid).descriptor)
             last = now
             self._end.wait(PERIOD_S)
@@ -77,32 +73,43 @@ class Governor:
             _send(held, signal.SIGCONT)
             os.close(held.descriptor)
 
-    def _take_up(self, shares: dict[int, float]) -> None:
-        """Open what is new, close what is gone."""
-        for pid in self._held.keys() - shares.keys():
-            os.close(self._held.pop(pid).descriptor)
-        for pid in shares.keys() - self._held.keys():
+    def _take_up(self, pid: int) -> None:
+        try:
             # clock_getcpuclockid(3): the CPU clock of a process is made from its id.
-            clock = (~pid << 3) | 2
-            try:
-                self._held[pid] = _Held(os.pidfd_open(pid), clock, time.clock_gettime(clock))
-            except OSError:
-                continue
+            self._held[pid] = _Held(os.pidfd_open(pid), (~pid << 3) | 2)
+        except OSError:
+            return
 
 
 def _find(shares: dict[int, dict[str, float]]) -> Iterator[tuple[int, float]]:
     """Process id and share of every program that is to be held and runs now."""
     for agent, programs in shares.items():
-        try:
-            process = psutil.Process(agent)
-            if AGENT in programs:
-                yield agent, programs[AGENT]
-            for child in process.children(recursive=True):
-                share = programs.get(child.name())
-                if share is not None:
-                    yield child.pid, share
-        except psutil.Error:
-            continue
+        if AGENT in programs:
+            yield agent, programs[AGENT]
+        for pid in _descendants(agent):
+            share = programs.get(_name(pid))
+            if share is not None:
+                yield pid, share
+
+
+def _descendants(pid: int) -> Iterator[int]:
+    """By the kernel's own lists of children: psutil would read all of ``/proc`` each time."""
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in _read(task).split():
+            yield int(child)
+            yield from _descendants(int(child))
+
+
+def _name(pid: int) -> str:
+    return _read(Path(f"/proc/{pid}/comm")).strip()
+
+
+def _read(path: Path) -> str:
+    """Empty where the process has just ended."""
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
 
 
 def _ration(held: _Held, cpus: float, passed_s: float) -> bool:

@@ -37,11 +37,16 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Breakage:
-    """One node's fault. ``factor`` of the healthy speed is left (1.0 where the fault has no strength)."""
+    """One node's fault. ``asked``: what is left of the healthy speed if the operator said so."""
 
     node: str
     fault: Fault
-    factor: float
+    asked: float | None = None
+
+    @property
+    def factor(self) -> float:
+        """What is left of the healthy speed (1.0 where the fault has no strength)."""
+        return self.asked or self.fault.factor or 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +99,7 @@ def _parse(text: str, nodes: Sequence[str], faults: dict[str, Fault]) -> Breakag
         )
     fault = faults[name]
     if not colon:
-        return Breakage(node, fault, fault.factor or 1.0)
+        return Breakage(node, fault)
     if fault.factor is None:
         raise UsageError(f"--break {text}: {name} has no strength; write {node}={name}")
     try:
