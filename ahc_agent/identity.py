@@ -1,7 +1,6 @@
 """Who this machine is, and how others reach it: what the first message to a server says.
 
-Fast on purpose: a few files of ``/sys``, no inventory. Serial numbers and UUIDs that makers leave at their default
-name no machine and are refused.
+Fast on purpose: what the system collector reads, and the cards' addresses; no inventory.
 """
 
 from __future__ import annotations
@@ -12,28 +11,15 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from ahc_agent.errors import AhcError
+from ahc_agent.errors import AhcError, NotThere
+from ahc_agent.facts import System
+from ahc_agent.inventory import system
 from ahc_agent.inventory.root import Root
 from ahc_agent.programs import run
 from ahc_agent.wire.messages import Identity
 
-_DMI = "/sys/class/dmi/id"
 _NET = "/sys/class/net"
 _ETHERNET = 1
-
-#: Values found in the SMBIOS of many machines whose maker filled in nothing.
-_PLACEHOLDER = re.compile(
-    r"(none|n/?a|null|unknown|default( string)?|empty|invalid|(not|to be) .*|(system|chassis|product|base ?board) "
-    r"(serial|product)?.*(number|name|#)|serial( number)?|o\.?e\.?m\.?.*|asset.*|0123456789.*|123456789.*|(?P<one>.)(?P=one)*|[x.\-_ 0]*)",
-    re.IGNORECASE,
-)
-#: UUIDs that tell nothing: boards of one maker ship with the first by thousands.
-_EMPTY_UUID = re.compile(r"03000200-0400-0500-0006-000700080009|(0|f)[-0f]*", re.IGNORECASE)
-
-_VIRTUAL = re.compile(
-    r"qemu|kvm|openstack|vmware|virtualbox|xen|bochs|bhyve|parallels|nutanix|amazon ec2|google|virtual machine",
-    re.I,
-)
 
 #: Outside programs whose version the server should know, and how they tell it.
 _PROGRAMS = {
@@ -50,38 +36,27 @@ _VERSION = re.compile(r"\d+(\.\d+)+")
 def read_identity(
     root: str | Path = "/", name: str | None = None, physical_host: str | None = None
 ) -> Identity:
-    """The identity of a machine, from its ``/sys``. ``name`` and ``physical_host`` are the operator's word and stand.
+    """The identity of a machine, from its tree. ``name`` and ``physical_host`` are the operator's word and stand.
 
-    The serial number is the product's (SMBIOS type 1), else the board's. A virtual machine's ``physical_host`` is the
+    The serial number is the product's, on bare metal else the board's. A virtual machine's ``physical_host`` is the
     serial number that its hypervisor shows it: OpenStack's is the hypervisor's own, so machines that share it share a host.
     """
     tree = Root(root)
-    serial = known_serial(tree.text(f"{_DMI}/product_serial"))
-    virtual = _is_virtual(tree)
+    try:
+        machine = system.collect(tree)
+    except NotThere:
+        machine = System()
+    virtual = machine.virtualization not in (None, "none")
     if physical_host is None and virtual:
-        physical_host = serial or known_serial(tree.text(f"{_DMI}/chassis_serial"))
+        physical_host = machine.serial or machine.chassis_serial
     return Identity(
         name=name,
-        serial=serial or (None if virtual else known_serial(tree.text(f"{_DMI}/board_serial"))),
-        uuid=known_uuid(tree.text(f"{_DMI}/product_uuid")),
+        serial=_short(machine.serial or (None if virtual else machine.board_serial)),
+        uuid=_short(machine.uuid, 64),
         macs=_macs(tree),
-        hostname=_hostname(tree),
-        physical_host=physical_host,
+        hostname=_short(machine.hostname),
+        physical_host=_short(physical_host),
     )
-
-
-def known_serial(text: str | None) -> str | None:
-    """A serial number, or None where the maker put nothing that tells machines apart."""
-    if text is None or not text.isprintable() or len(text) > 256 or _PLACEHOLDER.fullmatch(text.strip()):
-        return None
-    return text.strip()
-
-
-def known_uuid(text: str | None) -> str | None:
-    """A UUID in lower case, or None where it is no UUID or one that many machines have."""
-    if text is None or not re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", text):
-        return None
-    return None if _EMPTY_UUID.fullmatch(text) else text.lower()
 
 
 def own_addresses(server: str) -> list[str]:
@@ -123,11 +98,6 @@ def _version(program: str) -> str | None:
     return found.group() if found else "unknown"
 
 
-def _is_virtual(tree: Root) -> bool:
-    names = [tree.text(f"{_DMI}/{name}") or "" for name in ("sys_vendor", "product_name", "bios_vendor")]
-    return any(_VIRTUAL.search(name) for name in names)
-
-
 def _macs(tree: Root) -> list[str]:
     """MAC addresses of the machine's own Ethernet cards, those that the card was made with first, each group sorted."""
     found: set[tuple[bool, str]] = set()
@@ -147,9 +117,8 @@ def _macs(tree: Root) -> list[str]:
     return list(dict.fromkeys(mac for _, mac in sorted(found)))[:256]
 
 
-def _hostname(tree: Root) -> str | None:
-    name = socket.gethostname() if tree.live else tree.text("/proc/sys/kernel/hostname")
-    return name[:256] if name and name.isprintable() else None
+def _short(text: str | None, limit: int = 256) -> str | None:
+    return text[:limit] if text and text.isprintable() else None
 
 
 def _source_address(server: str) -> str | None:
