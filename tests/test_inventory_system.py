@@ -9,6 +9,7 @@ import pytest
 from ahc_agent.errors import NotThere
 from ahc_agent.facts import Bios, System
 from ahc_agent.inventory import system
+from ahc_agent.inventory.root import Root
 from tests.inventory_helpers import build, server_table, smbios_files, structure
 
 DMI = "/sys/class/dmi/id"
@@ -159,3 +160,25 @@ CLOCK = "/sys/devices/system/clocksource/clocksource0/available_clocksource"
 def test_virtualization(tmp_path: Path, files: dict[str, str | bytes], name: str | None) -> None:
     files = {"/proc/sys/kernel/hostname": "n1", **files}
     assert system.collect(build(tmp_path, files)).virtualization == name
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        (
+            "root=/dev/sda1 ahc.key=Yne@$w-vo quiet console=ttyS0,115200",
+            "root=/dev/sda1 ahc.key=Yne@$w-vo quiet console=ttyS0,115200",
+        ),
+        ("rd.iscsi.password=hunter2 ro", "rd.iscsi.password=*** ro"),
+        ('rootpwd="two words" ro', "rootpwd=*** ro"),
+        (
+            "API_TOKEN=abc ipa-api-url=https://10.0.0.1:6385",
+            "API_TOKEN=*** ipa-api-url=https://10.0.0.1:6385",
+        ),
+        ("netroot=iscsi:user:pass@10.0.0.1::::iqn", "netroot=iscsi:***@10.0.0.1::::iqn"),
+        ("url=https://me:secret@host/x", "url=https://***@host/x"),
+    ],
+)
+def test_secrets_of_the_kernel_command_line_stay_on_the_machine(tmp_path: Path, told: str, kept: str) -> None:
+    build(tmp_path, {"/proc/cmdline": told + "\n"})
+    assert system.collect(Root(tmp_path)).kernel_arguments == kept

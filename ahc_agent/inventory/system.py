@@ -31,18 +31,30 @@ DMI_FOLDER = "/sys/class/dmi/id"
 
 _KERNEL_VERSION = re.compile(r"Linux version (\S+)")
 _MOTHERBOARD = 0x0A
+#: ``rd.iscsi.password=x``, ``api_token="x y"``; and ``user:password@`` in an address.
+_SECRET_ARGUMENT = re.compile(
+    r'(\S*(?:passw|pwd|secret|token|credential)[^\s=]*=)("[^"]*"|\S+)', re.IGNORECASE
+)
+_SECRET_IN_ADDRESS = re.compile(r"(=\S*?[:/])[^\s:/@]+:[^\s@/]+@")
 
 
 def collect(root: Root) -> System:
     """Identity of the machine. Raises NotThere for a tree that tells nothing of it."""
     system = _from_smbios(root) or _from_dmi_folder(root) or _from_other_firmware(root)
     system.kernel = _kernel(root)
-    system.kernel_arguments = root.text("/proc/cmdline")
+    system.kernel_arguments = without_secrets(root.text("/proc/cmdline"))
     system.hostname = _hostname(root)
     system.virtualization = virtualization(root, system)
     if system == System():
         raise NotThere("nothing tells what machine this is")
     return system
+
+
+def without_secrets(arguments: str | None) -> str | None:
+    """Kernel arguments as they may be sent and stored: the values of passwords and tokens are masked."""
+    if arguments is None:
+        return None
+    return _SECRET_IN_ADDRESS.sub(r"\1***@", _SECRET_ARGUMENT.sub(r"\1***", arguments))
 
 
 def _from_smbios(root: Root) -> System | None:
