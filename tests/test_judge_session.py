@@ -208,6 +208,16 @@ def test_a_failed_task_gives_the_reason() -> None:
     assert found.cause == "no answer within 90 s"
 
 
+def test_a_lost_node_is_told_with_its_last_result_and_not_with_its_last_task() -> None:
+    fleet = Fleet(6).benchmarks()
+    fleet.lost["n2"] = "silent for 15 s"
+    for number, record in enumerate(fleet.outcomes):
+        if record.machine == "n2" and record.job != "cpu":
+            fleet.outcomes[number] = replace(record, outcome=TaskOutcome(status="failed", error="lost"))
+    [found] = judge(fleet).findings
+    assert "its last result is of cpu (step 1)" in found.summary
+
+
 def test_what_nobody_could_measure_is_said_once_and_blames_nobody() -> None:
     fleet = Fleet(6).benchmarks()
     for name in fleet.names:
@@ -230,7 +240,19 @@ def test_half_of_the_fleet_is_never_blamed_for_differing_from_the_other_half() -
         fleet.slow(name, "disk", 0.4)
     report = judge(fleet)
     assert report.counts.unknown == 8
-    assert [(each.element, each.kind) for each in report.findings] == [("group:g1", "unstable")]
+    [found] = report.findings
+    assert (found.element, found.kind, found.cause) == ("group:g1", "unstable", None)
+
+
+def test_values_all_over_the_place_are_told_with_the_disturbance_behind_them() -> None:
+    fleet = Fleet(6).benchmarks()
+    for number, name in enumerate(fleet.names):
+        fleet.slow(name, "cpu", 1.0 - 0.13 * number).change(
+            name, lambda old: disturbed(old, 0.3) if old.component == "cpu" else old
+        )
+    [found] = judge(fleet).findings
+    assert found.kind == "unstable"
+    assert found.cause is not None and "took CPU time" in found.cause
 
 
 def test_a_deviation_that_steal_explains_is_beyond_telling_and_no_guilt() -> None:

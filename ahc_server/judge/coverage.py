@@ -17,6 +17,7 @@ from ahc_server.judge.thresholds import Thresholds
 from ahc_server.session import NodeRecord, Session
 
 _COMPONENTS = set(get_args(Component))
+_DISTURBED = "on most of them the hypervisor or other processes took CPU time during the samples"
 #: What plans call a component, where the report has another word.
 _SUBJECTS = {"storage": "disk", "inventory": "system"}
 
@@ -68,7 +69,8 @@ def lost_nodes(fleet: Fleet, session: Session) -> Coverage:
     """Nodes that vanished: never a pass, whatever they measured before."""
     last: dict[str, tuple[int, str]] = {}
     for outcome in session.outcomes:
-        last[outcome.machine] = max(last.get(outcome.machine, (-1, "")), (outcome.step, outcome.job))
+        if outcome.outcome.status == "ok":
+            last[outcome.machine] = max(last.get(outcome.machine, (-1, "")), (outcome.step, outcome.job))
     coverage = Coverage()
     for row, record in enumerate(fleet.records):
         if record.lost is None:
@@ -177,10 +179,11 @@ def _spread_out(
         low, high = float(np.nanmin(values)), float(np.nanmax(values))
         title = wording.parts(component, [metric.part])
         text = (
-            f"{group}: {title}: {wording.what(metric)} differ among all {wording.nodes_word(len(rows))}, "
-            f"from {wording.quantity(metric, low, high)} to {wording.quantity(metric, high)}: who is right cannot "
-            f"be told; check whether they were disturbed or are of two kinds"
+            f"{group}: {title}: {wording.what(metric)} anything from {wording.quantity(metric, low, high)} to "
+            f"{wording.quantity(metric, high)} on {wording.nodes_word(len(rows))}: who is right cannot be told; check "
+            f"whether they were disturbed or are of two kinds, and repeat"
         )
+        was_disturbed = float(np.nanmedian(test.matrix.doubt[:, worst])) > 0
         coverage.findings.append(
             Finding(
                 element=f"group:{group}",
@@ -188,6 +191,7 @@ def _spread_out(
                 component=_component(component),
                 kind="unstable",
                 severity="warn",
+                cause=_DISTURBED if was_disturbed else None,
                 summary=text,
             )
         )

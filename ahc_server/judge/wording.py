@@ -56,6 +56,8 @@ def percent(fraction: float) -> str:
     """With a sign: −59 %, +154 %; one decimal under ten per cent."""
     value = 100 * fraction
     text = f"{abs(value):.1f}" if abs(value) < 9.95 else f"{abs(value):,.0f}"
+    if text == "0.0":
+        return "0.0 %"
     return f"{MINUS if value < 0 else '+'}{text} %"
 
 
