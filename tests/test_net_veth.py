@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -109,6 +110,7 @@ def test_a_link_that_was_down_from_the_start_is_not_connected(veth: VethPair) ->
         assert outcome.round_trips == []
 
 
+@pytest.mark.skipif(shutil.which("nft") is None, reason="needs nft")
 def test_datagrams_are_counted_as_lost_where_only_they_are_dropped(veth: VethPair) -> None:
     veth.inside(veth.left, "nft", "add table inet ahcp; add chain inet ahcp in { type filter hook input priority 0 ; };"
                 " add rule inet ahcp in meta l4proto udp drop")  # fmt: skip
