@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from ahc_agent import programs
 from ahc_agent.bench import disk, fio, latency, run_task
 from ahc_agent.errors import ProgramError, ProgramFailed
+from ahc_agent.facts import Disk
+from ahc_agent.inventory import disks, smart
 from ahc_agent.measure import Measurement
 from ahc_agent.task import Device, TaskContext
 from ahc_agent.wire.messages import BenchLimits, DiskTask
@@ -250,6 +252,23 @@ def test_cancelled_it_ends_within_a_second_or_two(pair: tuple[Loop, Loop]) -> No
     assert time.monotonic() - begun < 20
     assert {each.name for each in found} >= {"disk.d0.read_1M_bytes_per_s", "disk.d1.randread_4k_iops"}
     assert all(each.value is None and each.error for each in found[-1:])
+
+
+def test_without_a_choice_every_disk_of_the_machine_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not the optical drive, not a card reader without a card; and no disk is asked for its health on the way."""
+    facts = {
+        "sda": Disk(name="sda", path="/dev/sda", size_bytes=10**12),
+        "sr0": Disk(name="sr0", path="/dev/sr0", kind="rom", size_bytes=10**9),
+        "sdb": Disk(name="sdb", path="/dev/sdb", size_bytes=0),
+        "nvme0n1": Disk(name="nvme0n1", path="/dev/nvme0n1", size_bytes=10**12),
+    }
+    monkeypatch.setattr(disks, "names", lambda root: list(facts))
+    monkeypatch.setattr(disks, "read", lambda root, name: facts[name])
+    monkeypatch.setattr(smart, "add", lambda root, found: pytest.fail("asked for SMART"))
+    assert [device.name for device in disk._devices(DiskTask(), TaskContext())] == ["sda", "nvme0n1"]
+    chosen = disk._devices(DiskTask(devices=["nvme0n1", "sdx", "nvme0n1"]), TaskContext())
+    assert chosen == [Device("nvme0n1", "/dev/nvme0n1"), Device("sdx", "")]
+    assert disk.count(DiskTask(), TaskContext()) == 6
 
 
 # ── what cannot be measured ────────────────────────────────────────────────────────────────────────
