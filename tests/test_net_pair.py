@@ -62,6 +62,9 @@ def test_a_part_that_was_not_asked_is_not_measured() -> None:
     _, only_latency = meet(tasks(bandwidth=False))
     assert only_latency.flows == []
     assert len(only_latency.round_trips) == 2
+    for protocol in ("tcp", "udp"):
+        _, one = meet(tasks(bandwidth=False, round_trip_protocols=(protocol,)))
+        assert [each.protocol for each in one.round_trips] == [protocol]
 
 
 def test_ipv6() -> None:

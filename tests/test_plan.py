@@ -138,7 +138,9 @@ def test_network_jobs() -> None:
     task = job("component: network")
     assert (task.engine, task.bandwidth, task.latency) == ("zmq", True, True)
     task = job("component: network\nmode: latency\nconnection: udp")
-    assert (task.bandwidth, task.latency, task.connection) == (False, True, "udp")
+    assert (task.bandwidth, task.latency, task.round_trip_protocols) == (False, True, ("udp",))
+    assert job("component: network\nlatency: tcp").round_trip_protocols == ("tcp",)
+    assert job("component: network\nmode: bandwidth").latency is False
     task = job("component: network\nengine: iperf3\nstreams: 4\nruntime: 3")
     assert (task.engine, task.streams, task.limits.runtime_s) == ("iperf3", 4, 3)
 

@@ -94,9 +94,13 @@ def _note_failure(run: Run, direction: Direction, error: ProgramError) -> None:
 
 def _measure_round_trips(run: Run, control: Control, echo: socket.socket, udp_port: int) -> None:
     task = run.task
-    control.send(Step(kind="tcp"))
-    run.record.round_trips(latency.ping_tcp(echo, task.round_trips, run.watch.within(run.latency_limit_s)))
-    control.send(Halt())
+    if "tcp" in task.round_trip_protocols:
+        control.send(Step(kind="tcp"))
+        limit = run.watch.within(run.latency_limit_s)
+        run.record.round_trips(latency.ping_tcp(echo, task.round_trips, limit))
+        control.send(Halt())
+    if "udp" not in task.round_trip_protocols:
+        return
     family = socket.AF_INET6 if ":" in task.peer_address else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as datagrams:
         if task.address:

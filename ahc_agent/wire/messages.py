@@ -283,6 +283,10 @@ class PairTask(Task, kw_only=True, frozen=True):
     connection: Literal["tcp", "udp"] = "tcp"
     bandwidth: bool = True
     latency: bool = True
+    round_trip_protocols: tuple[Literal["tcp", "udp"], ...] = (
+        "tcp",
+        "udp",
+    )
     directions: tuple[Literal["tx", "rx"], ...] = (
         "tx",
         "rx",

@@ -284,6 +284,7 @@ def _network(section: Section, limits: BenchLimits) -> AnyTask:
         connection=connection or "tcp",
         bandwidth="bandwidth" in modes,
         latency="latency" in modes or protocols is not None,
+        round_trip_protocols=cast(Any, protocols or ((connection,) if connection else ("tcp", "udp"))),
         streams=section.integer("streams", 1, 64) or 2,
         message_bytes=(size_bytes(sizes[0]) if sizes else None) or 1024 * 1024,
         round_trips=section.integer("round-trips", 1, 1_000_000) or 1000,
