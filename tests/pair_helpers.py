@@ -1,7 +1,8 @@
 """Both ends of a pair without a server.
 
 As a program (``python -m tests.pair_helpers``), one end in a process of its own, spoken to in JSON lines on standard input
-and output: the task goes in, ``{"ready": ports}`` comes out, a Go goes in, ``{"outcome": ...}`` comes out.
+and output: the task goes in, ``{"ready": ports}`` comes out, a Go goes in, ``{"outcome": ...}`` and then ``{"grown_mib": ...}``
+(peak resident memory beyond that at the start) come out.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -142,6 +144,9 @@ class Remote:
     def outcome(self) -> PairOutcome:
         return msgspec.convert(self._read()["outcome"], PairOutcome)
 
+    def grown_mib(self) -> float:
+        return float(self._read()["grown_mib"])
+
     def close(self) -> None:
         self.process.kill()
         self.process.wait()
@@ -228,8 +233,14 @@ def _main() -> None:
     def wait_go(limit_s: float) -> Go:
         return msgspec.json.decode(sys.stdin.buffer.readline(), type=Go)
 
+    def memory_mib(field: str) -> float:
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
+        return next(int(line.split()[1]) for line in status.splitlines() if line.startswith(field)) / 1024
+
     context = TaskContext(machine=sys.argv[1], ready=lambda ports: say("ready", ports), wait_go=wait_go)
+    before_mib = memory_mib("VmRSS:")
     say("outcome", run_pair(task, context))
+    say("grown_mib", memory_mib("VmHWM:") - before_mib)
 
 
 if __name__ == "__main__":

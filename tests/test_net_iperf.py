@@ -103,6 +103,18 @@ def test_without_iperf3_the_outcome_says_so_and_round_trips_are_measured(
 
 
 @needs_iperf3
+@pytest.mark.parametrize("address", ["", "::1"])
+def test_any_address_and_ipv6(address: str) -> None:
+    listen = tasks(address, engine="iperf3", directions=("tx",), latency=False, warmup_s=0.0)[0]
+    connect = tasks(address or "127.0.0.1", engine="iperf3", directions=("tx",), latency=False, warmup_s=0.0)[
+        1
+    ]
+    listened, connected = meet((listen, connect))
+    assert listened.error is None and connected.error is None
+    assert listened.flows[0].bytes_per_s
+
+
+@needs_iperf3
 def test_a_port_that_another_program_took_is_an_error_and_no_hang() -> None:
     with iperf.reserve("127.0.0.1") as taken:
         taken.listen()

@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -383,6 +383,18 @@ def test_queues_stay_within_the_buffer_whatever_the_task_asks() -> None:
     for streams in (1, 2, 64):
         greedy = transfer(streams=streams, message_bytes=64 * 1024 * 1024)
         assert streams * greedy.message_bytes * 3 <= BUFFER_BYTES
+
+
+def test_memory_stays_small_whatever_the_task_asks() -> None:
+    listen, connect = tasks(streams=64, message_bytes=64 * 1024 * 1024, latency=False)
+    with closing(Remote(listen, "n1")) as listener, closing(Remote(connect, "n2")) as connector:
+        ports = listener.ready()
+        connector.ready()
+        listener.go({})
+        connector.go(ports)
+        for end in (listener, connector):
+            assert end.outcome().error is None
+            assert end.grown_mib() < 32
 
 
 def test_messages_fit_the_rate_so_that_slow_links_are_measured_finely() -> None:
