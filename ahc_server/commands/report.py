@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import sys
 from datetime import UTC, datetime
@@ -67,7 +68,12 @@ def command(
         session = store.load_session(name, cast(Prefer, unique_id))
     if not session.nodes:
         raise NoData(f"session {session.name} has no nodes")
-    judgement = judge(session, generated_at=newest_time(session))
+    # A large session is millions of objects that all stay: the cycle collector need not look through them.
+    gc.freeze()
+    try:
+        judgement = judge(session, generated_at=newest_time(session))
+    finally:
+        gc.unfreeze()
     sections = Sections(groups=groups, categories=categories, outliers=outliers, full=full)
     click.echo(_draw(judgement, form, sections), nl=False)
     status = exit_status(judgement.report, fail_on)
