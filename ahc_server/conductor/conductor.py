@@ -106,7 +106,8 @@ class Conductor(Ground):
             self._clock_due_s = now.monotonic_s + _CLOCK_S
             self._watch_the_clock()
         self._advance()
-        return self._out
+        output, self._out = self._out, Output()  # results are large: they are the caller's now
+        return output
 
     def stop(self, now: Now) -> Output:
         """End the session early: cancel what is under way; what was measured stays."""
