@@ -36,7 +36,7 @@ def hello(name: str, host: str | None = None, **more: object) -> Hello:
         "identity": Identity(name=name, physical_host=host),
         "instance": f"{name}-1",
         "agent_version": "test",
-        "addresses": [f"10.0.0.{int(name[1:]) % 250 + 1}/24"],
+        "addresses": [f"192.168.254.{int(name[1:]) % 250 + 1}/24"],
     }
     return Hello(**(fields | more))  # type: ignore[arg-type]
 

@@ -166,6 +166,25 @@ def test_the_spread_of_starts_is_the_steps_jitter(folder: Path) -> None:
     assert fleet.store.load_session().steps[-1].start_jitter_s == 0.375
 
 
+def test_edeploys_sample_runs_as_it_is_on_81_machines_of_3_hypervisors(folder: Path, shared: Path) -> None:
+    path = shared / "edeploy" / "dahc-sample.yaml"
+    if not path.is_file():
+        pytest.skip("no sample among the recordings")
+    fleet = SimulatedFleet(folder, path.read_text(), {f"n{n}": f"hypervisor{n % 3}" for n in range(81)})
+    fleet.finish(turns=2000)
+    session = fleet.store.load_session()
+    assert session.state == "done"
+    ramp = [1, *range(6, 81, 6), 81]
+    for job in ("memory", "cpu", "read_seq", "read_rand"):
+        assert [step.hosts for step in session.steps if step.job == job] == ramp
+    assert [step.hosts for step in session.steps if step.job == "tcp_bandwidth"] == [3, *ramp[1:]]
+    assert {record.outcome.status for record in session.outcomes} == {"ok"}
+    pairs = [one.task for one in assigned(fleet) if isinstance(one.task, PairTask) and one.task.bandwidth]
+    assert len(pairs) == 2 * sum([3, *ramp[1:]]), "a group of three has three pairs"
+    host = {name: agent.host for name, agent in fleet.agents.items()}
+    assert all(host[end.peer] != host[other.peer] for end, other in zip(pairs[::2], pairs[1::2], strict=True))
+
+
 # ── nodes that fail ────────────────────────────────────────────────────────────────────────────────
 
 
