@@ -306,6 +306,21 @@ def test_a_machine_that_has_joined_may_send_large_results(hub: Hub, peers: list[
     assert event.message == large
 
 
+def test_one_turn_takes_a_bounded_number_of_bytes_so_that_a_fleet_can_deliver_at_once(
+    hub: Hub, peers: list[Peer]
+) -> None:
+    admit(hub, peers[0], hello("n1"))
+    measurement = Measurement(component="disk", part="p" * 4000, quantity="q", unit="u", value=1.0)
+    large = Result(task_id="t", outcome=TaskOutcome(status="ok", measurements=[measurement] * 1000))
+    for _ in range(6):
+        peers[0].send(large)
+    turns = []
+    while sum(turns) < 6:
+        hub.socket.poll(5000)
+        turns.append(len(hub.receive()))
+    assert max(turns) <= 3
+
+
 def test_a_peer_that_reads_nothing_does_not_stop_the_hub(hub: Hub, peers: list[Peer]) -> None:
     admit(hub, peers[0], hello("slow"))
     admit(hub, peers[1], hello("n2"))

@@ -18,6 +18,7 @@ invalid        a field is absent, of the wrong type or out of its bounds; NaN an
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, Final, get_args
 
 import msgspec
@@ -71,8 +72,10 @@ class Reader:
             raise WireError("invalid", f"{envelope.type}: {_shorten(error)}") from None
 
 
-_from_agent = Reader(FromAgent)
-_from_server = Reader(FromServer)
+@cache
+def _reader(types: Any) -> Reader:
+    """Made when first needed: an agent that starts has nothing to read of what agents say."""
+    return Reader(types)
 
 
 def encode(message: Message) -> bytes:
@@ -82,13 +85,13 @@ def encode(message: Message) -> bytes:
 
 def read_from_agent(frame: bytes | memoryview, limit: int = FRAME_LIMIT_BYTES) -> FromAgent:
     """A frame that came from an agent; raises WireError."""
-    message: FromAgent = _from_agent.read(frame, limit)
+    message: FromAgent = _reader(FromAgent).read(frame, limit)
     return message
 
 
 def read_from_server(frame: bytes | memoryview, limit: int = FRAME_LIMIT_BYTES) -> FromServer:
     """A frame that came from the server; raises WireError."""
-    message: FromServer = _from_server.read(frame, limit)
+    message: FromServer = _reader(FromServer).read(frame, limit)
     return message
 
 

@@ -43,8 +43,10 @@ STRANGER_LIMIT_BYTES = 1024 * 1024
 #: Complete messages that libzmq holds per connection, in and out. When full, TCP makes the agent wait; a full outward
 #: queue makes ``send`` say False.
 _RECEIVE_QUEUE, _SEND_QUEUE = 16, 1000
-#: One ``receive`` takes no longer than this, whatever the frames cost.
+#: One ``receive`` takes no longer than this, and no more bytes (but for the last message): decoded, a result takes
+#: three times its size, and when a plan's step ends a whole fleet delivers at once.
 _TURN_S = 0.25
+_TURN_BYTES = 8 * 1024 * 1024
 #: Agents take it for a sign of life and nothing else.
 _ANYBODY_THERE = Pulse(sequence=0, sent_at_ns=0, server_at_ns=0)
 #: Peers whose bad frames have been logged.
@@ -122,7 +124,7 @@ class Hub:
         """Take what has come, without waiting: answer greetings, drop what cannot be taken, hand on the rest."""
         events: list[Event] = []
         now = time.monotonic()
-        end = now + _TURN_S
+        end, bytes_left = now + _TURN_S, _TURN_BYTES
         self._behind = True
         for _ in range(max_frames):
             parts = self._next_message()
@@ -131,7 +133,8 @@ class Hub:
                 break
             now = time.monotonic()
             self._take(parts, now, events)
-            if now > end:
+            bytes_left -= len(parts[-1])
+            if now > end or bytes_left < 0:
                 break
         return events
 
