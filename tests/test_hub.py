@@ -9,6 +9,7 @@ import pytest
 
 from ahc_agent.errors import UsageError
 from ahc_agent.measure import Measurement
+from ahc_agent.wire.codec import FRAME_LIMIT_BYTES
 from ahc_agent.wire.keys import new_pair
 from ahc_agent.wire.messages import (
     Ack,
@@ -314,11 +315,20 @@ def test_one_turn_takes_a_bounded_number_of_bytes_so_that_a_fleet_can_deliver_at
     large = Result(task_id="t", outcome=TaskOutcome(status="ok", measurements=[measurement] * 1000))
     for _ in range(6):
         peers[0].send(large)
-    turns = []
+    turns: list[int] = []
     while sum(turns) < 6:
         hub.socket.poll(5000)
         turns.append(len(hub.receive()))
     assert max(turns) <= 3
+
+
+def test_a_frame_beyond_all_bounds_ends_its_connection_and_no_other(hub: Hub, peers: list[Peer]) -> None:
+    admit(hub, peers[0], hello("n1"))
+    admit(hub, peers[1], hello("n2"))
+    peers[1].send(bytes(FRAME_LIMIT_BYTES + 1))
+    until(lambda: not gather(hub, 1, 0.01) and not hub.send("n2", Ack(task_id="t")))
+    peers[0].send(result())
+    assert len(gather(hub, 1)) == 1
 
 
 def test_a_peer_that_reads_nothing_does_not_stop_the_hub(hub: Hub, peers: list[Peer]) -> None:

@@ -31,7 +31,7 @@ from ahc_agent.wire.messages import (
 )
 
 _CONNECT_LIMIT_S = 10.0
-_PAUSE_FIRST_S, _PAUSE_MAX_S = 0.1, 15.0
+_PAUSE_FIRST_S, _PAUSE_MAX_S = 0.1, 10.0
 #: A Hello without an answer is said again after this.
 _HELLO_AGAIN_S = 5.0
 _REFUSED_FIRST_S, _REFUSED_MAX_S = 1.0, 60.0
@@ -244,7 +244,7 @@ class Link:
                 self.state = State.GREETING
                 self._fail(f"the server at {self.endpoint} refuses this agent: {message.reason}")
                 self._due_at = self._heard_at + self._refused_s * random.uniform(0.75, 1.25)
-                self._refused_s = min(self._refused_s * 2, _REFUSED_MAX_S)
+                self._refused_s = min(self._refused_s * 1.5, _REFUSED_MAX_S)
             elif isinstance(message, WhoAreYou):
                 self._greet()
             elif isinstance(message, Pulse):

@@ -7,6 +7,9 @@ queue are refused, libzmq takes turns between connections, and one ``receive`` e
 
 Routes are the ids that libzmq gives to connections. A peer may wish for another id but not for one that exists, nor for
 one of the kind that libzmq gives, so nobody can stand in another's way.
+
+One thing libzmq leaves open: it gathers all parts of a message before the hub sees the first, so a peer that has finished
+the handshake can make it take memory by a message that does not end. Who must fear that lists the agents' keys.
 """
 
 from __future__ import annotations
