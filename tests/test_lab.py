@@ -22,7 +22,7 @@ name: disk-and-network
 jobs:
   inventory: {component: inventory}
   disk: {component: storage, mode: sequential, access: read, block-size: 1M, runtime: 1, simultaneous: false}
-  network: {component: network, rounds: all, runtime: 0.5}
+  network: {component: network, rounds: all, runtime: 1}
 """
 DISK_ONLY = """
 name: disk-only

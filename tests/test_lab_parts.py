@@ -210,7 +210,8 @@ def test_version_2_limits_are_written_as_the_kernel_document_says(tmp_path: Path
     assert (group / "io.max").read_text() == "7:3 rbps=1000 wbps=1000 riops=20 wiops=20"
     assert book.entries.cgroups == [str(group.parent), str(group)]
     # These stood for the kernel's files, which vanish with the group.
-    for file in (group / "cpu.max", group / "io.max", group.parent / "cgroup.subtree_control"):
+    written = (group / "cpu.max", group / "io.max")
+    for file in (*written, group.parent / "cgroup.subtree_control", group.parent / "cpu.weight"):
         file.unlink()
 
 

@@ -13,6 +13,9 @@ from pathlib import Path
 from ahc_agent.errors import CannotAnswer
 from ahc_server.lab.ledger import PREFIX, Ledger
 
+#: How much more than an ordinary process a lab weighs when CPU is scarce: its nodes' shares are small, and should be
+#: had also on a busy machine.
+WEIGHT = 16
 #: Short, so that a benchmark's sample of half a second holds many whole periods and quotas do not show as noise.
 PERIOD_US = 10_000
 
@@ -92,6 +95,11 @@ class Cgroups:
             self._make(folder / self._name)
             if hierarchy.version == 2:
                 _enable(folder / self._name)
+        # Ordinary is 1024 in version 1 and 100 in version 2.
+        if hierarchy.version == 1:
+            (hierarchy.cpu / self._name / "cpu.shares").write_text(str(1024 * WEIGHT))
+        else:
+            (hierarchy.cpu / self._name / "cpu.weight").write_text(str(100 * WEIGHT))
 
     def add(self, node: str) -> tuple[Path, ...]:
         """Make a node's groups; returns the ``cgroup.procs`` files in which its processes sign up."""
