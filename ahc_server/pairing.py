@@ -56,19 +56,28 @@ def waves(
     bounds the size of a wave. First fit in the given order, so that the answer is deterministic.
     """
     out: list[tuple[list[T], set[str]]] = []
-    first_open = 0
+    free_from: dict[str, int] = {}  # host → no wave before this one is free of it
+    not_full_from = 0
     for unit in units:
         wanted = set(hosts(unit))
-        for members, taken in out[first_open:]:
-            if taken.isdisjoint(wanted) and (parallel is None or len(members) < parallel):
-                members.append(unit)
-                taken |= wanted
-                break
-        else:
-            out.append(([unit], wanted))
-        while parallel is not None and first_open < len(out) and len(out[first_open][0]) >= parallel:
-            first_open += 1
+        start = max([not_full_from, *(free_from.get(host, 0) for host in wanted)])
+        place = next((n for n in range(start, len(out)) if _fits(out[n], wanted, parallel)), len(out))
+        if place == len(out):
+            out.append(([], set()))
+        members, taken = out[place]
+        members.append(unit)
+        taken |= wanted
+        for host in wanted:
+            if free_from.get(host, 0) == place:
+                free_from[host] = place + 1
+        if parallel is not None and place == not_full_from and len(members) == parallel:
+            not_full_from += 1
     return [members for members, _ in out]
+
+
+def _fits(wave: tuple[list[T], set[str]], wanted: set[str], parallel: int | None) -> bool:
+    members, taken = wave
+    return (parallel is None or len(members) < parallel) and taken.isdisjoint(wanted)
 
 
 def spread(names: Sequence[str], host_of: Callable[[str], str], at_most: int | None = None) -> list[str]:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ahc_agent.facts import Cpu, Inventory
 from ahc_agent.wire.messages import Assign, Cancel, DiskTask, Go, PairTask, Ready, Result, TaskOutcome
 from ahc_server.conductor.expand import choose, data_addresses, natural, steps_of
 from ahc_server.conductor.limits import (
@@ -644,3 +645,6 @@ def test_time_limits_grow_with_the_machine() -> None:
     assert time_limit_s(disk, small) == time_limit_s(disk, large) > 2 * 65
     inventory = outcome_of(steps_of(parse_plan(CPU))[0].job.task).inventory
     assert inventory is not None and parts_of(inventory) == Parts(), "unknown parts are many"
+    for nonsense in (-5, 0, 10**15):
+        told = Inventory(collected_at="x", cpu=Cpu(sockets=nonsense, cores=nonsense))
+        assert parts_of(told) == Parts(), "a node may tell anything"

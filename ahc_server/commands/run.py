@@ -171,18 +171,19 @@ def _bar(stack: ExitStack) -> Callable[[Standing], None]:
     lost: set[str] = set()
 
     def show(standing: Standing) -> None:
+        over = standing.state in ("done", "stopped")
+        begun = standing.step - 1 if standing.job else standing.step
         part = standing.done / standing.units if standing.units else 0.0
-        begun = max(0, standing.step - 1) if standing.job else standing.step
-        note = f"{standing.done}/{standing.units}"
+        notes = [] if over else [f"{standing.done}/{standing.units}"]
         if standing.lost:
-            note += f", {len(standing.lost)} lost"
+            notes.append(f"{len(standing.lost)} lost")
         if standing.waiting:
-            note += f", waiting for {standing.waiting}"
+            notes.append(f"waiting for {standing.waiting}")
         progress.update(
             row,
-            completed=(begun + part) / max(1, standing.steps),
-            description=f"{standing.step}/{standing.steps} {standing.job}",
-            note=note,
+            completed=1.0 if over else (begun + part) / max(1, standing.steps),
+            description=standing.state if over else f"{standing.step}/{standing.steps} {standing.job}",
+            note=", ".join(notes),
         )
         for machine in standing.lost.keys() - lost:
             lost.add(machine)

@@ -28,11 +28,16 @@ def parts_of(inventory: Inventory) -> Parts:
     """What an inventory tells; where it is silent, more than any machine has."""
     known = Parts()
     return Parts(
-        sockets=inventory.cpu.sockets or known.sockets,
-        cores=inventory.cpu.cores or known.cores,
-        numa_nodes=len(inventory.numa) or known.numa_nodes,
-        disks=len(inventory.disks) or known.disks,
+        sockets=_plausible(inventory.cpu.sockets, known.sockets),
+        cores=_plausible(inventory.cpu.cores, known.cores),
+        numa_nodes=_plausible(len(inventory.numa), known.numa_nodes),
+        disks=_plausible(len(inventory.disks), known.disks),
     )
+
+
+def _plausible(count: int | None, otherwise: int) -> int:
+    """A node may tell anything."""
+    return count if count is not None and 1 <= count <= 65_536 else otherwise
 
 
 def time_limit_s(task: AnyTask, parts: Parts) -> float:
