@@ -25,7 +25,7 @@ lint: install
 
 bench: install
 	@sh .ci/packages bench
-	$(VENV)/bin/pytest benchmarks --benchmark-only --benchmark-disable-gc -s
+	$(VENV)/bin/pytest benchmarks --benchmark-enable --benchmark-only --benchmark-disable-gc -s
 
 install: $(STAMP)
 
