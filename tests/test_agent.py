@@ -137,21 +137,12 @@ def program_of(threads: Path) -> int | None:
 
 
 def test_a_result_is_sent_until_it_is_acknowledged(join: Callable[..., Joining]) -> None:
-    heard: list[float] = []
-
-    def acknowledge_the_third(hub: Hub, event: Event) -> None:
-        if isinstance(event, Said) and isinstance(event.message, Result):
-            heard.append(time.monotonic())
-            if len(heard) == 3:
-                acknowledge(hub, event)
-
-    with serving(on_event=acknowledge_the_third) as (hub, events):
+    with serving() as (hub, events):
         join(hub.endpoint)
         until(lambda: joined(events))
         hub.send("n1", INVENTORY)
-        until(lambda: len(heard) == 3, 60)
-        first, *others = results(events)
-        assert others == [first, first]
+        first, again = until(lambda: len(results(events)) >= 2 and results(events))
+        assert first == again
 
 
 def test_a_task_whose_result_waits_is_not_done_twice(join: Callable[..., Joining]) -> None:
@@ -221,6 +212,19 @@ def test_a_key_that_the_server_does_not_admit_is_told_plainly(
         stranger.process.terminate()
         join(hub.endpoint, "--key-file", str(key_file))
         until(lambda: joined(events))
+
+
+def test_a_server_is_found_by_any_address_of_its_name(join: Callable[..., Joining]) -> None:
+    """ "localhost" is ::1 first on many machines, and this server listens on 127.0.0.1 only."""
+    with serving() as (hub, events):
+        join(hub.endpoint.replace("127.0.0.1", "localhost"))
+        until(lambda: joined(events))
+
+
+def test_a_name_that_nobody_knows_is_told_plainly_and_tried_again(join: Callable[..., Joining]) -> None:
+    agent = join("tcp://no-such-host.invalid:5570")
+    agent.says("the name of the server at tcp://no-such-host.invalid:5570 cannot be resolved; trying again")
+    assert agent.process.poll() is None
 
 
 def test_something_else_at_the_endpoint_is_told_plainly(join: Callable[..., Joining]) -> None:

@@ -9,6 +9,7 @@ that lost its server must not come back as one.
 from __future__ import annotations
 
 import random
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -43,6 +44,7 @@ _REFUSED_KEY = "the server at {} does not admit this agent's key (see ahc serve 
 _WRONG_KEY = "the server at {} does not hold the key that was given (--server-key), or is no AHC server"
 _NOT_ZMQ = "who listens at {} is no AHC server"
 _NO_SERVER = "no server at {}"
+_NO_NAME = "the name of the server at {} cannot be resolved"
 _GONE = "the server at {} is gone"
 _FAILURES: dict[int, str] = {
     zmq.EVENT_HANDSHAKE_FAILED_AUTH: _REFUSED_KEY,
@@ -94,13 +96,11 @@ class Link:
         self._connected = False
         self._sequence = 0
         self._heard_at = 0.0
-        try:
-            self._open(time.monotonic())
-        except zmq.ZMQError as error:
-            self.close()
-            raise UsageError(
-                f"cannot connect to {endpoint}: {error.strerror}; tcp://HOST:PORT is meant"
-            ) from error
+        self._attempts = 0
+        self._host, _, self._port = endpoint.removeprefix("tcp://").rpartition(":")
+        if not self._host or not self._port.isdecimal():
+            raise UsageError(f"{endpoint} is no endpoint: tcp://HOST:PORT is meant")
+        self._open(time.monotonic())
 
     def poll(self, timeout_s: float, wake: int | None = None) -> list[FromServer]:
         """Do what is due, wait for messages no longer than ``timeout_s``, and return those that are not the link's own.
@@ -140,6 +140,10 @@ class Link:
         self._context.term()
 
     def _open(self, now: float) -> None:
+        address = self._address()
+        if address is None:
+            self._lose(_NO_NAME)
+            return
         self._socket = self._context.socket(zmq.DEALER)
         for option, value in (
             (zmq.CURVE_SERVERKEY, self._server_key.encode()),
@@ -153,7 +157,7 @@ class Link:
             (zmq.SNDHWM, _SEND_QUEUE),
             (zmq.RCVHWM, _SEND_QUEUE),
             (zmq.LINGER, 0),
-            (zmq.IPV6, 1),
+            (zmq.IPV6, int(address.startswith("["))),
             # Pings of the protocol find a dead connection at both ends, also while this process computes.
             (zmq.HEARTBEAT_IVL, 5_000),
             (zmq.HEARTBEAT_TIMEOUT, 15_000),
@@ -161,8 +165,22 @@ class Link:
         ):
             self._socket.set(option, value)
         self._monitor = self._socket.get_monitor_socket()
-        self._socket.connect(self.endpoint)
+        self._socket.connect(f"tcp://{address}:{self._port}")
         self._due_at = now + _CONNECT_LIMIT_S
+
+    def _address(self) -> str | None:
+        """Where to try: each address of the server's name in turn. libzmq would take the first for ever, which may be an IPv6
+        address where the server listens on IPv4 only. None when the name cannot be resolved now.
+        """
+        if self._host.startswith("["):
+            return self._host
+        try:
+            found = socket.getaddrinfo(self._host, None, type=socket.SOCK_STREAM)
+        except OSError:
+            return None
+        address = str(found[self._attempts % len(found)][4][0])
+        self._attempts += 1
+        return f"[{address}]" if ":" in address else address
 
     def _shut(self, linger_s: float = 0.0) -> None:
         if self._socket is not None:
