@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ahc_server.lab import processes
-from tests.lab_helpers import lab_of, needs_lab, traces, wait_for
+from tests.lab_helpers import lab_of, needs_lab, network_namespaces, traces, wait_for
 
 #: The least that tells a slow disk and a slow card.
 DISK_AND_NETWORK = """
@@ -99,10 +99,15 @@ def test_nothing_is_left_of_a_lab_that_is_interrupted(
     # Server, agents, the plan, and a benchmark's own process.
     wait_for(lambda: len(list(processes.marked(lab_id))) >= 6)
     assert traces(lab_id) != []
+    ours = set(processes.marked(lab_id))
+    spaces = {space for pid, space in network_namespaces().items() if pid in ours}
+    assert len(spaces - {network_namespaces()[os.getpid()]}) == 4, "three nodes and the switch"
     child.send_signal(number)
     status, _, err = finished(child)
     assert status != 0, err
     wait_for(lambda: traces(lab_id) == [], 20)
+    left = spaces & set(network_namespaces().values())
+    assert left <= {network_namespaces()[os.getpid()]}
 
 
 def test_without_any_rights_the_lab_says_how_it_breaks_nodes_and_finds_them_all_the_same(

@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from ahc_agent.errors import CannotAnswer, ProgramFailed, UsageError
-from ahc_server.lab import cgroups, disks, ledger, network, processes, show
+from ahc_server.lab import cgroups, disks, ledger, network, processes
 from ahc_server.lab.cgroups import Cgroups, DiskLimit, Hierarchy
+from ahc_server.lab.check import compare
 from ahc_server.lab.faults import FAULTS
 from ahc_server.lab.governor import Governor
 from ahc_server.lab.ledger import Ledger
@@ -83,7 +84,7 @@ BROKEN = parse_breakages(["n2=slow-disk"], NODES, FAULTS)
 
 def test_the_check_is_content_when_the_broken_node_is_named_for_its_part_and_the_others_pass() -> None:
     said = report({"n1": "pass", "n2": "fail", "n3": "pass"}, [("node:n2", "disk", "fail")])
-    assert show.compare(said, BROKEN) == []
+    assert compare(said, BROKEN) == []
 
 
 @pytest.mark.parametrize(
@@ -100,7 +101,7 @@ def test_the_check_is_content_when_the_broken_node_is_named_for_its_part_and_the
 def test_the_check_says_what_the_report_got_wrong(
     verdicts: dict[str, str], findings: list[tuple[str, str, str]], wrong: str
 ) -> None:
-    (sentence,) = show.compare(report(verdicts, findings), BROKEN)
+    (sentence,) = compare(report(verdicts, findings), BROKEN)
     assert wrong in sentence
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import signal
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
+from ahc_server.lab import check as checking
 from ahc_server.lab import show
 from ahc_server.lab.faults import FAULTS
 from ahc_server.lab.fleet import Fleet
@@ -77,14 +81,14 @@ def command(
     breakages = parse_breakages(breaks, nodes, FAULTS)
     spec = LabSpec(nodes, breakages, plain=plain)
     session = session or datetime.datetime.now(tz=datetime.UTC).strftime("lab-%Y%m%d-%H%M%S")
-    deaf = show.ends_on_signals()
+    deaf = _end_on_signals()
     with Fleet(spec, where, logs) as fleet:
         try:
             status = show.run_lab(fleet, plan, session, form)
         finally:
             deaf()
     if check and status in (0, 1):
-        wrong = show.check(where, session, breakages)
+        wrong = checking.check(where, session, breakages)
         for sentence in wrong:
             show.say(sentence)
         if not wrong:
@@ -93,3 +97,22 @@ def command(
             )
         status = 1 if wrong else status
     ctx.exit(status)
+
+
+def _end_on_signals() -> Callable[[], None]:
+    """Let SIGTERM and SIGHUP end the program as Ctrl-C does: by an exception, so that the fleet is taken down.
+
+    Returns a function that makes the program deaf to all three, for the time of taking it down.
+    """
+
+    def end(number: int, frame: object) -> None:
+        sys.exit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, end)
+
+    def deaf() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+
+    return deaf

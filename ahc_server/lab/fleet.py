@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from ahc_agent.errors import ServerAway
+from ahc_agent.errors import CannotAnswer, ServerAway
 from ahc_server.lab import ledger as ledgers
 from ahc_server.lab import parts as hardware
 from ahc_server.lab import processes
@@ -48,7 +48,13 @@ class Fleet:
         self._server: Child | None = None
 
     def __enter__(self) -> Self:
-        """Sweep up after killed labs, then make the hardware. Raises AhcError or OSError."""
+        """Sweep up after killed labs, then make the hardware. Raises AhcError."""
+        try:
+            return self._build()
+        except OSError as error:
+            raise CannotAnswer(f"the lab cannot be built: {error}") from error
+
+    def _build(self) -> Self:
         for swept in ledgers.sweep():
             log.warning("cleaned up after the lab %s, which was killed", swept)
         self._ledger = ledgers.Ledger.open_new(self.lab_id)

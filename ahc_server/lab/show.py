@@ -1,19 +1,15 @@
-"""A lab from start to end: build, break, run the plan, print the report, compare it with what was broken."""
+"""What a lab does once it is built: start everything, break what is to be broken, run the plan, print the report."""
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
 
 import click
-import msgspec
 
-from ahc_agent import programs
 from ahc_agent.errors import ServerAway
 from ahc_server.control import StatusOf, ask
-from ahc_server.lab.fleet import Fleet, report_command
+from ahc_server.lab.fleet import Fleet
 from ahc_server.lab.model import Breakage, LabSpec
 from ahc_server.lab.network import LINE_BITS_PER_S, SwitchedNetwork
 from ahc_server.lab.parts import Parts
@@ -22,11 +18,10 @@ from ahc_server.paths import Where
 from ahc_server.store.saved import Standing
 
 _LOOK_S = 1.0
-_REPORT_TIME_LIMIT_S = 120.0
 
 
 def run_lab(fleet: Fleet, plan: str, session: str, form: str) -> int:
-    """Run a plan on a fleet that was built, and print its report; returns the exit status of ``ahc run``.
+    """Run a plan on a fleet that was built, and print its report; returns the exit status of the two.
 
     Raises AhcError when server or report fail.
     """
@@ -46,7 +41,7 @@ def run_lab(fleet: Fleet, plan: str, session: str, form: str) -> int:
     status = _follow(fleet, fleet.start_run(plan, session), session, later)
     if status in (0, 1):
         sys.stdout.flush()
-        fleet.start_report(session, form).wait()
+        return fleet.start_report(session, form).wait() or status
     return status
 
 
@@ -95,70 +90,3 @@ def describe(spec: LabSpec, parts: Parts) -> str:
 def say(text: str) -> None:
     """Progress goes to standard error."""
     click.echo(f"lab: {text}", err=True)
-
-
-class _Node(msgspec.Struct):
-    id: str
-    verdict: str
-
-
-class _Finding(msgspec.Struct):
-    element: str
-    component: str
-    severity: str
-    nodes: list[str] = []
-
-
-class _Report(msgspec.Struct):
-    nodes: list[_Node]
-    findings: list[_Finding]
-
-
-def check(where: Where, session: str, breakages: Sequence[Breakage]) -> list[str]:
-    """What the report got wrong, one sentence each: broken nodes that it does not name, in the component that was broken,
-    and healthy nodes that it does. Empty: all right."""
-    argv = report_command(where, session, "json")
-    said = programs.run(argv, time_limit_s=_REPORT_TIME_LIMIT_S, ok_statuses=(0, 1)).stdout
-    return compare(said, breakages)
-
-
-def compare(report: bytes, breakages: Sequence[Breakage]) -> list[str]:
-    """As ``check``, from the report's JSON (``ahc.report/1``). Raises msgspec.ValidationError."""
-    read = msgspec.json.decode(report, type=_Report)
-    broken = {breakage.node: breakage.fault for breakage in breakages}
-    wrong = []
-    for node in read.nodes:
-        fault = broken.pop(node.id, None)
-        if fault is None:
-            if node.verdict != "pass":
-                wrong.append(f"{node.id} is healthy, but the report says {node.verdict}")
-            continue
-        seen = {
-            finding.component
-            for finding in read.findings
-            if finding.element == f"node:{node.id}" and finding.severity != "info"
-        }
-        if node.verdict == "pass" or not seen:
-            wrong.append(f"{node.id} has {fault.name}, but the report does not name it")
-        elif fault.components and not seen & set(fault.components):
-            wrong.append(f"{node.id} has {fault.name}, but the report blames its {', '.join(sorted(seen))}")
-    return wrong + [f"{node} has {fault.name}, but is not in the report" for node, fault in broken.items()]
-
-
-def ends_on_signals() -> Callable[[], None]:
-    """Let SIGTERM and SIGHUP end the program as Ctrl-C does: by an exception, so that the fleet is taken down.
-
-    Returns a function that makes the program deaf to all three, for the time of taking it down.
-    """
-
-    def end(number: int, frame: object) -> None:
-        sys.exit(128 + number)
-
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, end)
-
-    def deaf() -> None:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
-
-    return deaf
