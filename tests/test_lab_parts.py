@@ -87,6 +87,13 @@ def test_the_check_is_content_when_the_broken_node_is_named_for_its_part_and_the
     assert compare(said, BROKEN) == []
 
 
+def test_a_node_with_two_faults_is_to_be_named_for_both() -> None:
+    both = parse_breakages(["n2=slow-disk", "n2=slow-nic"], NODES, FAULTS)
+    disk, network = ("node:n2", "disk", "fail"), ("node:n2", "network", "fail")
+    assert compare(report({"n2": "fail"}, [disk, network]), both) == []
+    assert len(compare(report({"n2": "fail"}, [disk]), both)) == 1
+
+
 @pytest.mark.parametrize(
     ("verdicts", "findings", "wrong"),
     [

@@ -17,6 +17,7 @@ from ahc_server.lab.fleet import Fleet
 from ahc_server.lab.model import LabSpec, node_names, parse_breakages
 from ahc_server.paths import Where
 
+_SHOW_CURSOR = "\x1b[?25h"
 _FAULTS_HELP = "\n".join(f"  {fault.name:<10} {fault.summary}" for fault in FAULTS.values())
 
 
@@ -87,6 +88,8 @@ def command(
             status = show.run_lab(fleet, plan, session, form)
         finally:
             deaf()
+            # A progress bar that is killed cannot show the cursor again. (Nothing is written where there is no terminal.)
+            click.echo(_SHOW_CURSOR, nl=False, err=True)
     if check and status in (0, 1):
         wrong = checking.check(where, session, breakages)
         for sentence in wrong:

@@ -42,21 +42,24 @@ def check(where: Where, session: str, breakages: Sequence[Breakage]) -> list[str
 def compare(report: bytes, breakages: Sequence[Breakage]) -> list[str]:
     """As ``check``, from the report's JSON (``ahc.report/1``). Raises msgspec.ValidationError."""
     read = msgspec.json.decode(report, type=_Report)
-    broken = {breakage.node: breakage.fault for breakage in breakages}
-    wrong = []
-    for node in read.nodes:
-        fault = broken.pop(node.id, None)
-        if fault is None:
-            if node.verdict != "pass":
-                wrong.append(f"{node.id} is healthy, but the report says {node.verdict}")
-            continue
+    verdicts = {node.id: node.verdict for node in read.nodes}
+    broken = {breakage.node for breakage in breakages}
+    wrong = [
+        f"{node} is healthy, but the report says {verdict}"
+        for node, verdict in verdicts.items()
+        if node not in broken and verdict != "pass"
+    ]
+    for breakage in breakages:
+        node, fault = breakage.node, breakage.fault
         seen = {
             finding.component
             for finding in read.findings
-            if finding.element == f"node:{node.id}" and finding.severity != "info"
+            if finding.element == f"node:{node}" and finding.severity != "info"
         }
-        if node.verdict == "pass" or not seen:
-            wrong.append(f"{node.id} has {fault.name}, but the report does not name it")
+        if node not in verdicts:
+            wrong.append(f"{node} has {fault.name}, but is not in the report")
+        elif verdicts[node] == "pass" or not seen:
+            wrong.append(f"{node} has {fault.name}, but the report does not name it")
         elif fault.components and not seen & set(fault.components):
-            wrong.append(f"{node.id} has {fault.name}, but the report blames its {', '.join(sorted(seen))}")
-    return wrong + [f"{node} has {fault.name}, but is not in the report" for node, fault in broken.items()]
+            wrong.append(f"{node} has {fault.name}, but the report blames its {', '.join(sorted(seen))}")
+    return wrong
