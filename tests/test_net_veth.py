@@ -57,9 +57,9 @@ def mbit_per_s(outcome: PairOutcome, source: str) -> float:
     return found * 8e-6
 
 
-def brake(veth: VethPair, namespace: str, rate: str, burst: str = "32kb") -> None:
-    """Slow what this side sends."""
-    shape = ["root", "tbf", "rate", rate, "burst", burst, "latency", "50ms"]
+def brake(veth: VethPair, namespace: str, rate: str, queue: str = "50ms") -> None:
+    """Slow what this side sends. A short queue drops: TCP then makes less of a slow line."""
+    shape = ["root", "tbf", "rate", rate, "burst", "32kb", "latency", queue]
     veth.inside(namespace, "tc", "qdisc", "add", "dev", "v0", *shape)
 
 
@@ -75,7 +75,7 @@ def test_a_slow_direction_is_slow_and_the_other_is_not(veth: VethPair, slow: str
 
 
 def test_a_link_of_10_mbit_is_measured_as_well_in_a_second(veth: VethPair) -> None:
-    brake(veth, veth.right, "10mbit")
+    brake(veth, veth.right, "10mbit", queue="400ms")
     with ends(veth, limits=SECOND, warmup_s=0.3, directions=("tx",), latency=False) as (listener, _):
         listened = listener.outcome()
     assert 8.5 <= mbit_per_s(listened, "n2") <= 10.5
