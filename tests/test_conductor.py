@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,7 +26,7 @@ from ahc_server.conductor.limits import (
     time_limit_s,
 )
 from ahc_server.conductor.model import Node, Parts
-from ahc_server.hub.events import Said
+from ahc_server.hub.events import Joined, Said
 from ahc_server.plan import parse_plan
 from tests.conductor_helpers import SimulatedFleet, hello, outcome_of
 
@@ -509,6 +510,19 @@ def test_a_node_that_comes_back_with_its_result_is_not_measured_again(folder: Pa
     assert states(fleet, "cpu") == {("n1",): "ok", ("n2",): "ok"}
 
 
+def test_who_claims_to_hold_a_result_of_others_takes_their_second_chance_from_nobody(folder: Path) -> None:
+    fleet = SimulatedFleet(folder, CPU, bare(3))
+    for name in fleet.agents:
+        fleet.work(name)
+    theirs = assigned(fleet, "n2")[-1].task_id
+    fleet.lose("n2", killed=True)
+    liar = fleet.agents["n3"].hello()
+    claims = msgspec.structs.replace(liar, unacknowledged=[theirs])
+    fleet.turn([Joined("n3", claims, "key", fleet.now_s)])
+    fleet.finish()
+    assert states(fleet, "cpu") == {("n1",): "ok", ("n2",): "ok", ("n3",): "ok"}
+
+
 def test_a_node_that_comes_back_with_an_old_task_is_told_to_leave_it(folder: Path) -> None:
     fleet = SimulatedFleet(folder, "jobs: {a: {component: cpu}, b: {component: cpu}}", bare(2))
     fleet.work("n1")
@@ -600,6 +614,11 @@ def test_any_order_of_events_ends_the_session_with_nothing_lost_or_twice(
 
 def test_names_are_sorted_as_people_count() -> None:
     assert sorted(["n10", "n9", "n1", "m", "10", "9"], key=natural) == ["9", "10", "m", "n1", "n9", "n10"]
+
+
+@pytest.mark.parametrize("name", ["²", "n1²", "٣", "１", "n①"])
+def test_no_name_that_a_machine_may_give_itself_upsets_the_order(name: str) -> None:
+    assert sorted([name, "n2", "n1", "7"], key=natural)[:1] == ["7"]
 
 
 def test_addresses_of_one_subnet_are_preferred() -> None:

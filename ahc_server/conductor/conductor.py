@@ -150,10 +150,11 @@ class Conductor(Ground):
         self._awaited.discard(event.machine)
         flight = self._run.of_machine.get(event.machine) if self._run is not None else None
         if self._run is not None and self._run.lost:
-            for group in [
-                g for g in self._run.lost.values() if not set(g.task_ids).isdisjoint(hello.unacknowledged)
-            ]:
-                del self._run.lost[group.unit]  # not lost after all: its result is on the way
+            held = set(hello.unacknowledged)
+            for group in list(self._run.lost.values()):
+                own = dict(zip(group.unit, group.task_ids, strict=True)).get(event.machine)
+                if own in held:
+                    del self._run.lost[group.unit]  # not lost after all: its result is on the way
         if hello.busy is not None and (flight is None or flight.task_id != hello.busy):
             self._send(event.machine, Cancel(task_id=hello.busy))
         if flight is not None:

@@ -40,8 +40,9 @@ def steps_of(plan: Plan) -> list[Step]:
 
 
 def natural(name: str) -> list[tuple[int, str]]:
-    """Sort key: n2 before n10."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"([0-9]{1,18})", name)]
+    """Sort key: n2 before n10. Only ASCII digits count as numbers: a machine may call itself "²"."""
+    parts = re.split(r"([0-9]{1,18})", name)  # text and numbers in turn
+    return [(int(part), "") if place % 2 else (-1, part) for place, part in enumerate(parts)]
 
 
 def choose(step: Step, nodes: Sequence[Node]) -> tuple[str, ...]:
