@@ -11,7 +11,7 @@ import pytest
 from ahc_agent.errors import CannotAnswer, NoData
 from ahc_agent.facts import Cpu, Inventory
 from ahc_agent.measure import Measurement, Sample
-from ahc_agent.wire.messages import Hello, Identity, TaskOutcome
+from ahc_agent.wire.messages import Flow, Hello, Identity, PairOutcome, TaskOutcome
 from ahc_server.store import Store
 from ahc_server.store.records import (
     MachineSeen,
@@ -103,6 +103,34 @@ def test_a_result_of_anothers_task_is_dropped(store: Store) -> None:
     keep(store, number, ResultCame("s-a", "b", outcome(1.0), "done", 102.0))
     keep(store, number, ResultCame("unknown", "b", outcome(1.0), "done", 102.0))
     assert store.load_session().outcomes == []
+
+
+def flow(source: str, destination: str) -> Flow:
+    return Flow(source=source, destination=destination, bytes_per_s=1.0)
+
+
+@pytest.mark.parametrize(
+    ("told", "counts"),
+    [
+        (PairOutcome(pair_id="p1", role="connect", peer="b", connected=True, flows=[flow("b", "a")]), True),
+        (PairOutcome(pair_id="p2", role="connect", peer="b", connected=False), False),
+        (PairOutcome(pair_id="p1", role="connect", peer="c", connected=False), False),
+        (PairOutcome(pair_id="p1", role="connect", peer="a", connected=False), False),
+        (PairOutcome(pair_id="p1", role="listen", peer="b", connected=True), False),
+        (PairOutcome(pair_id="p1", role="connect", peer="b", connected=True, flows=[flow("b", "c")]), False),
+    ],
+)
+def test_a_machine_can_speak_of_its_own_pair_only(store: Store, told: PairOutcome, counts: bool) -> None:
+    number = begin(store, machines=("a", "b", "c", "d"))
+    rows = [
+        TaskRow(f"{pair}-{role}", 0, 0, machine, pair, role, 1, "assigned")  # type: ignore[arg-type]
+        for pair, machines in (("p1", "ab"), ("p2", "cd"))
+        for role, machine in zip(("connect", "listen"), machines, strict=True)
+    ]
+    result = ResultCame("p1-connect", "a", TaskOutcome(status="ok", pair=told), "done", 102.0)
+    keep(store, number, *rows, result)
+    (record,) = store.load_session().outcomes
+    assert (record.outcome.pair == told, record.outcome.status == "ok") == (counts, counts)
 
 
 def test_a_task_that_was_done_again_counts_no_more_even_with_a_late_result(store: Store) -> None:

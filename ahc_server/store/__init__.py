@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from ahc_agent.errors import CannotAnswer, NoData
-from ahc_agent.wire.messages import Hello, TaskOutcome
+from ahc_agent.wire.messages import Hello, PairOutcome, TaskOutcome
 from ahc_server.ids import Prefer, assign_ids
 from ahc_server.session import NodeRecord, OutcomeRecord, Session, StepRecord
 from ahc_server.store import database, records
@@ -194,21 +194,30 @@ class Store:
     def _outcomes(
         self, session: int, steps: dict[int, StepRecord]
     ) -> tuple[list[OutcomeRecord], dict[str, Any]]:
+        ends: dict[str, list[str]] = {}
+        for unit, machine in self._db.execute(
+            "SELECT unit, machine FROM tasks WHERE session = ? AND role != 'solo'", (session,)
+        ):
+            ends.setdefault(unit, []).append(machine)
         rows = self._db.execute(
-            "SELECT t.task_id, t.machine, t.step, t.state, t.reason, r.payload"
+            "SELECT t.task_id, t.machine, t.step, t.state, t.reason, t.unit, t.role, r.payload"
             " FROM tasks t LEFT JOIN results r ON r.task_id = t.task_id"
             " WHERE t.session = ? AND t.state != 'again' ORDER BY t.task_id",
             (session,),
         )
         outcomes = []
         inventories = {}
-        for task_id, machine, number, state, reason, payload in rows:
+        for task_id, machine, number, state, reason, unit, role, payload in rows:
             step = steps[number]
             if payload is None and state in records.OPEN_STATES:
                 continue
             outcome = _unpack_outcome(payload) if payload is not None else _no_result(state, reason)
             if outcome.inventory is not None:
                 inventories[machine] = outcome.inventory
+            if outcome.pair is not None and not _is_own(
+                outcome.pair, machine, unit, role, ends.get(unit, [])
+            ):
+                outcome = TaskOutcome(status="failed", error="it told of another pair than its own")
             outcomes.append(
                 OutcomeRecord(task_id, machine, step.job, step.component, number, step.hosts, outcome)
             )
@@ -276,6 +285,16 @@ class Store:
             if (inventory := _unpack_outcome(payload).inventory) is not None
         }
         return SavedSession(session, name, uid, plan, state, participants, steps, ended, tasks, inventories)
+
+
+def _is_own(pair: PairOutcome, machine: str, unit: str, role: str, ends: list[str]) -> bool:
+    """Whether a machine speaks of the pair that it was given: agents are not trusted with a word about others."""
+    between = {machine, pair.peer}
+    return (
+        (pair.pair_id, pair.role) == (unit, role)
+        and between == set(ends)
+        and all({flow.source, flow.destination} == between for flow in pair.flows)
+    )
 
 
 def _no_result(state: str, reason: str | None) -> TaskOutcome:
