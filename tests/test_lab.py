@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from ahc_server.lab import processes
+from ahc_agent.errors import CannotAnswer
+from ahc_server.lab import ledger, processes
+from ahc_server.store import Store
 from tests.lab_helpers import lab_of, needs_lab, network_namespaces, traces, wait_for
 
 #: The least that tells a slow disk and a slow card.
@@ -45,6 +47,14 @@ def finished(child: subprocess.Popen[bytes], time_limit_s: float = 120) -> tuple
         child.terminate()
         out, err = child.communicate(timeout=60)
     return child.returncode, out.decode(), err.decode()
+
+
+def session_states(store: Path) -> list[str]:
+    try:
+        with Store(store) as opened:
+            return [session.state for session in opened.sessions()]
+    except CannotAnswer:
+        return []
 
 
 @pytest.fixture
@@ -96,6 +106,7 @@ def test_nothing_is_left_of_a_lab_that_is_interrupted(
 ) -> None:
     child = lab(store, "--nodes", "3", "--plan", str(plan))
     lab_id = wait_for(lambda: lab_of(child.pid))
+    wait_for(lambda: session_states(store) == ["running"])
     # Server, agents, the plan, and a benchmark's own process.
     wait_for(lambda: len(list(processes.marked(lab_id))) >= 6)
     assert traces(lab_id) != []
@@ -106,8 +117,29 @@ def test_nothing_is_left_of_a_lab_that_is_interrupted(
     status, _, err = finished(child)
     assert status != 0, err
     wait_for(lambda: traces(lab_id) == [], 20)
+    assert session_states(store) == ["stopped"], (
+        "the store's next server must not wait for nodes that are gone"
+    )
     left = spaces & set(network_namespaces().values())
     assert left <= {network_namespaces()[os.getpid()]}
+
+
+@pytest.mark.root
+@needs_lab
+def test_a_lab_that_was_killed_together_with_its_watchdog_is_swept_up_by_the_next(
+    store: Path, plan: Path
+) -> None:
+    child = lab(store, "--nodes", "2", "--plan", str(plan))
+    lab_id = wait_for(lambda: lab_of(child.pid))
+    wait_for(lambda: len(list(processes.marked(lab_id))) >= 3)
+    for pid in map(int, Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()):
+        if b"ahc_server.lab.watchdog" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            os.kill(pid, signal.SIGKILL)
+    child.kill()
+    finished(child)
+    assert traces(lab_id) != []
+    assert lab_id in ledger.sweep()
+    assert traces(lab_id) == []
 
 
 def test_without_any_rights_the_lab_says_how_it_breaks_nodes_and_finds_them_all_the_same(

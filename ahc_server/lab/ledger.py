@@ -92,14 +92,21 @@ class Ledger:
         stuck += [
             path for path in reversed(entries.folders) if not _remove_folder(Path(path), entries.lab_id)
         ]
+        for store, session in entries.sessions:
+            _stop_session(Path(store), session)
         if stuck:
             raise CannotAnswer(
                 f"the lab {entries.lab_id} could not be cleaned up: {', '.join(stuck)}; see {self.path}"
             )
+        self._draft.unlink(missing_ok=True)
         self.path.unlink(missing_ok=True)
 
+    @property
+    def _draft(self) -> Path:
+        return self.path.with_suffix(".new")
+
     def _write(self) -> None:
-        draft = self.path.with_suffix(".new")
+        draft = self._draft
         draft.write_bytes(msgspec.json.encode(self.entries))
         draft.replace(self.path)
 
