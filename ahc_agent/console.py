@@ -1,6 +1,7 @@
 """What both command lines share: lazy subcommands, exit codes, output that ends politely.
 
-Exit codes (CONTRACT): 0 fine; 1 the answer is "no"; 2 wrong use; 3 cannot answer.
+Exit codes (CONTRACT): 0 fine; 1 the answer is "no"; 2 wrong use; 3 cannot answer. Python's own 1 for a crash would be read as
+"no", so everything unforeseen is 3.
 """
 
 from __future__ import annotations
@@ -51,7 +52,10 @@ def set_up_logging(verbose: int) -> None:
 
 
 def run_main(group: click.Group, program: str) -> NoReturn:
-    """Call a command group as a program; typed errors become one line on standard error and an exit code."""
+    """Call a command group as a program; typed errors become one line on standard error and an exit code.
+
+    A reader that went away (``| head``) ends it as SIGPIPE would, with 141: whoever stopped reading has not heard the answer.
+    """
     try:
         status = group.main(prog_name=program, standalone_mode=False)
         sys.stdout.flush()
@@ -66,7 +70,26 @@ def run_main(group: click.Group, program: str) -> NoReturn:
     except AhcError as error:
         click.echo(f"{program}: {error}", err=True)
         status = error.exit_code
+    except SystemExit as leave:
+        # click's own way out when its reader is gone: with 1, which would be an answer.
+        gone = isinstance(leave.__context__, BrokenPipeError)
+        status = 141 if gone else leave.code
+        if gone:
+            _drop_output()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 0
+        _drop_output()
+        status = 141
+    except OSError as error:
+        click.echo(f"{program}: {error} (check free space and rights)", err=True)
+        _drop_output()
+        status = 3
+    except Exception as error:
+        logging.getLogger(program).error("unforeseen", exc_info=error)
+        click.echo(f"{program}: a mistake in the program itself; please report the lines above", err=True)
+        status = 3
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _drop_output() -> None:
+    """What is still buffered can go nowhere; Python would try once more at its end, and exit with 120."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -94,7 +94,15 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
     """Open without the right to write, beside a server that writes. Raises NoData where there is no file, CannotAnswer."""
-    if not path.exists():
+    try:
+        there = path.exists()
+    except OSError as error:
+        raise CannotAnswer(
+            f"{path}: {error.strerror} (check the rights of its folder, or use sudo)"
+        ) from error
+    if path.is_dir():
+        raise CannotAnswer(f"{path}: is a folder (name the store's file with --store)")
+    if not there:
         raise NoData(
             f"{path}: there is no store yet (start `ahc serve` and run a plan, or name one with --store)"
         )
