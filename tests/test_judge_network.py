@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from ahc_agent.wire.messages import Flow, PairOutcome, TaskOutcome
 from ahc_server.judge import judge_session
@@ -95,6 +98,35 @@ def test_the_slow_side_of_a_card_is_named(tx: dict[str, float], rx: dict[str, fl
 def test_slow_round_trips_are_a_finding_without_direction() -> None:
     [found] = findings(Fleet(8).network(rtt={"n2": 90.0}))
     assert (found.element, found.component, found.direction) == ("node:n2", "network", None)
+
+
+@pytest.mark.parametrize("size", [3, 4, 5])
+def test_a_slow_card_is_seen_in_small_groups_though_it_slows_all_its_peers_flows(size: int) -> None:
+    """Half or more of each healthy node's flows are slow by the fault of the slow one: that is no noise of theirs."""
+    [found] = findings(Fleet(size, noise=0.02).network(tx={"n3": 0.5}, rx={"n3": 0.5}))
+    assert (found.element, found.kind, found.severity) == ("node:n3", "slow", "fail")
+
+
+def test_two_slow_cards_of_five_are_both_seen() -> None:
+    slow = {"n1": 0.3, "n3": 0.5}
+    assert [each.element for each in findings(Fleet(5, noise=0.02).network(tx=slow, rx=slow))] == [
+        "node:n1",
+        "node:n3",
+    ]
+
+
+def test_a_pair_that_connects_but_carries_nothing_is_a_finding_about_the_pair() -> None:
+    fleet = Fleet(5).network()
+    for number, record in enumerate(fleet.outcomes):
+        pair = record.outcome.pair
+        assert pair is not None
+        if {record.machine, pair.peer} == {"n2", "n4"}:
+            flows = [replace(flow, bytes_per_s=0.0) for flow in pair.flows]
+            outcome = TaskOutcome(status="ok", pair=replace(pair, flows=flows))
+            fleet.outcomes[number] = dataclasses.replace(record, outcome=outcome)
+    [found] = findings(fleet)
+    assert (found.element, found.kind) == ("pair:n2-n4", "missing")
+    assert "MTU" in found.summary
 
 
 def test_a_pair_that_cannot_connect_is_a_finding_about_the_pair() -> None:

@@ -75,6 +75,6 @@ def _pair(one: int, other: int, names: Sequence[str], said: str) -> Finding:
         kind="missing",
         severity="fail",
         effect=-1.0,
-        summary=f"{names[one]} and {names[other]} cannot connect, though both reach others{_said(said)}; check "
+        summary=f"{names[one]} and {names[other]} cannot talk to each other, though both reach others{_said(said)}; check "
         f"routes, VLANs and firewalls between these two",
     )

@@ -51,11 +51,13 @@ class PairRun:
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """Per node: ``value``, ``spread`` of the flows it was read from (relative), ``peers`` counted, ``proven`` by how many."""
+    """Per node: ``value``, ``spread`` of the flows it was read from (relative), ``peers`` counted, ``free``: how many of them did
+    not limit it, ``proven`` slow by how many."""
 
     value: Floats
     spread: Floats
     peers: Ints
+    free: Ints
     proven: Ints
 
 
@@ -91,10 +93,12 @@ def _join(
             flows.setdefault(way, []).append(seen)
         for record, pair in reports:
             for times in pair.round_trips:
-                if times.p50_us is not None and times.count:
+                if times.p50_us is not None and times.p50_us > 0 and times.count:
                     way = (rows[record.machine], rows[pair.peer])
                     trips.setdefault(times.protocol, {}).setdefault(way, []).append(times.p50_us)
     source, destination, speed = _arrays(flows)
+    for one, other in _mute(source, destination, speed):
+        broken.setdefault((one, other), "connected, but no data came through: check the MTU on the way")
     return PairRun(
         job=job,
         hosts=hosts,
@@ -115,12 +119,19 @@ def _flows(
     for record, pair in reports:
         between = {record.machine, pair.peer}
         for flow in pair.flows:
-            if flow.bytes_per_s is None or {flow.source, flow.destination} != between:
+            if flow.bytes_per_s is None or flow.bytes_per_s < 0 or {flow.source, flow.destination} != between:
                 continue
             way = (rows[flow.source], rows[flow.destination])
             seen = (flow.destination == record.machine, flow.bytes_per_s)
             best[way] = max(best.get(way, seen), seen)
     return {way: speed for way, (_, speed) in best.items()}
+
+
+def _mute(source: Ints, destination: Ints, speed: Floats) -> set[tuple[int, int]]:
+    """Pairs between which nothing came through one way, though its ends send and receive elsewhere."""
+    sends, receives = set(source[speed > 0].tolist()), set(destination[speed > 0].tolist())
+    silent = zip(source[speed == 0].tolist(), destination[speed == 0].tolist(), strict=True)
+    return {(min(a, b), max(a, b)) for a, b in silent if a in sends and b in receives}
 
 
 def _arrays(ways: dict[tuple[int, int], list[float]]) -> tuple[Ints, Ints, Floats]:
@@ -134,14 +145,20 @@ def capacities(source: Ints, destination: Ints, bytes_per_s: Floats, nodes: int)
     """What each of ``nodes`` can send and receive (tx, rx), from flows between them."""
     tx = _quantile_by(source, bytes_per_s, nodes, 0.75)
     rx = _quantile_by(destination, bytes_per_s, nodes, 0.75)
+
+    def limited() -> tuple[Bools, Bools]:
+        return rx[destination] < _BANDWIDTH_MARGIN * tx[source], tx[source] < _BANDWIDTH_MARGIN * rx[
+            destination
+        ]
+
     for _ in range(_ROUNDS):
-        tx, rx = (
-            _unlimited(source, bytes_per_s, tx, rx[destination] < _BANDWIDTH_MARGIN * tx[source]),
-            _unlimited(destination, bytes_per_s, rx, tx[source] < _BANDWIDTH_MARGIN * rx[destination]),
-        )
+        by_receiver, by_sender = limited()
+        tx = _unlimited(source, bytes_per_s, tx, by_receiver)
+        rx = _unlimited(destination, bytes_per_s, rx, by_sender)
+    by_receiver, by_sender = limited()
     return (
-        _capacity(source, bytes_per_s, tx, rx[destination] > _PROVES * tx[source]),
-        _capacity(destination, bytes_per_s, rx, tx[source] > _PROVES * rx[destination]),
+        _capacity(source, bytes_per_s, tx, by_receiver, rx[destination] > _PROVES * tx[source]),
+        _capacity(destination, bytes_per_s, rx, by_sender, tx[source] > _PROVES * rx[destination]),
     )
 
 
@@ -152,7 +169,8 @@ def latencies(one: Ints, other: Ints, microseconds: Floats, nodes: int) -> Capac
     typical = _quantile_by(node, times, nodes, 0.25)
     for _ in range(_ROUNDS):
         typical = _unlimited(node, times, typical, typical[peer] * _LATENCY_MARGIN > typical[node])
-    return _capacity(node, times, typical, typical[peer] * _PROVES < typical[node])
+    limited = typical[peer] * _LATENCY_MARGIN > typical[node]
+    return _capacity(node, times, typical, limited, typical[peer] * _PROVES < typical[node])
 
 
 def _unlimited(node: Ints, seen: Floats, before: Floats, limited: Bools) -> Floats:
@@ -161,15 +179,17 @@ def _unlimited(node: Ints, seen: Floats, before: Floats, limited: Bools) -> Floa
     return np.where(np.isnan(middle), before, middle)
 
 
-def _capacity(node: Ints, seen: Floats, value: Floats, proves: Bools) -> Capacity:
+def _capacity(node: Ints, seen: Floats, value: Floats, limited: Bools, proves: Bools) -> Capacity:
     peers = np.bincount(node, minlength=len(value))
     with np.errstate(divide="ignore", invalid="ignore"):
         away = np.abs(seen / value[node] - 1)
-    spread = np.nan_to_num(_quantile_by(node, away, len(value), 0.5) * 1.4826)
+    # Flows that a slow peer held back scatter by the peer's fault: they say nothing of this node's own scatter.
+    spread = np.nan_to_num(_quantile_by(node[~limited], away[~limited], len(value), 0.5) * 1.4826)
     return Capacity(
         value=np.where(peers >= _LEAST_PEERS, value, np.nan),
         spread=spread,
         peers=peers,
+        free=np.bincount(node[~limited], minlength=len(value)),
         proven=np.bincount(node[proves], minlength=len(value)),
     )
 
@@ -215,7 +235,7 @@ def write_capacities(run: PairRun, nodes: int, to: CellWriter) -> None:
                 int(row),
                 column,
                 value,
-                1.96 * spread * value / peers**0.5,
+                1.96 * spread * value / max(int(capacity.free[row]), 1) ** 0.5,
                 spread,
                 _DOUBT_UNPROVEN if is_worse and not is_proven else 0.0,
             )
