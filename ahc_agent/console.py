@@ -17,6 +17,10 @@ import click
 from ahc_agent.errors import AhcError
 
 
+#: What a shell says of a program that SIGPIPE ended.
+_READER_GONE = 141
+
+
 class LazyGroup(click.Group):
     """A group whose subcommands are imported when called: the agent must start in a fraction of a second.
 
@@ -38,6 +42,13 @@ class LazyGroup(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def invoke(self, ctx: click.Context) -> object:
+        """As click does, but where the reader is gone: click would end with 1, which is an answer."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise click.exceptions.Exit(_READER_GONE) from error
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, self.table[name][2]) for name in self.list_commands(ctx)])
@@ -54,7 +65,7 @@ def set_up_logging(verbose: int) -> None:
 def run_main(group: click.Group, program: str) -> NoReturn:
     """Call a command group as a program; typed errors become one line on standard error and an exit code.
 
-    A reader that went away (``| head``) ends it as SIGPIPE would, with 141: whoever stopped reading has not heard the answer.
+    A reader that went away (``| head``) ends it as SIGPIPE would: whoever stopped reading has not heard the answer.
     """
     try:
         status = group.main(prog_name=program, standalone_mode=False)
@@ -70,15 +81,9 @@ def run_main(group: click.Group, program: str) -> NoReturn:
     except AhcError as error:
         click.echo(f"{program}: {error}", err=True)
         status = error.exit_code
-    except SystemExit as leave:
-        # click's own way out when its reader is gone: with 1, which would be an answer.
-        gone = isinstance(leave.__context__, BrokenPipeError)
-        status = 141 if gone else leave.code
-        if gone:
-            _drop_output()
     except BrokenPipeError:
         _drop_output()
-        status = 141
+        status = _READER_GONE
     except OSError as error:
         click.echo(f"{program}: {error} (check free space and rights)", err=True)
         _drop_output()
