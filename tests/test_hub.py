@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
 from ahc_agent.errors import UsageError
@@ -238,6 +239,38 @@ def test_names_that_could_forge_a_log_or_a_report_are_refused(hub: Hub, peers: l
     refused = peers[0].receive()
     assert isinstance(refused, Refused)
     assert "cannot be printed" in refused.reason
+
+
+@pytest.mark.parametrize(
+    "identity",
+    [
+        Identity(name=" "),
+        Identity(serial=" ", hostname="\x1b[2J"),
+        Identity(uuid="u", macs=["02:00:00:00:00:01", "\n"]),
+        Identity(name="n1", physical_host="\r"),
+    ],
+)
+def test_nothing_of_an_identity_can_forge_a_line(hub: Hub, peers: list[Peer], identity: Identity) -> None:
+    peers[0].send(Hello(identity=identity, instance="i1", agent_version="0"))
+    serve(hub)
+    assert isinstance(peers[0].receive(), Refused)
+
+
+def test_last_words_can_neither_forge_a_line_nor_fill_the_screen(hub: Hub, peers: list[Peer]) -> None:
+    admit(hub, peers[0], hello("n1"))
+    peers[0].send(Bye(reason="\x1b[2J\n" + "x" * 4000))
+    (event,) = gather(hub, 1)
+    assert isinstance(event, Lost)
+    assert event.reason.isprintable() and len(event.reason) < 300
+
+
+def test_no_more_of_a_greeting_is_kept_than_is_needed(hub: Hub, peers: list[Peer]) -> None:
+    long = msgspec.structs.replace(hello("n1"), unacknowledged=[f"t{n}" for n in range(10_000)])
+    assert admit(hub, peers[0], long).hello == long
+    assert hub.machines()["n1"].unacknowledged == []
+    peers[1].send(msgspec.structs.replace(hello("n2"), programs={f"p{n}": "1" for n in range(65)}))
+    serve(hub)
+    assert hub.stats["invalid"] == 1
 
 
 def test_only_authorized_keys_finish_the_handshake() -> None:

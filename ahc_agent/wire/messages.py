@@ -32,6 +32,11 @@ PROTOCOL_VERSION = 1
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
+#: Purpose → port.
+Ports = Annotated[
+    dict[Annotated[str, msgspec.Meta(max_length=32)], Annotated[int, msgspec.Meta(ge=1, le=65535)]],
+    msgspec.Meta(max_length=16),
+]
 
 
 class Identity(msgspec.Struct, kw_only=True, frozen=True):
@@ -81,8 +86,9 @@ class Hello(Message, kw_only=True, frozen=True):
     instance: Id
     agent_version: Annotated[str, msgspec.Meta(max_length=64)]
     addresses: Annotated[list[Annotated[str, msgspec.Meta(max_length=64)]], msgspec.Meta(max_length=256)] = []
-    programs: dict[
-        Annotated[str, msgspec.Meta(max_length=64)], Annotated[str, msgspec.Meta(max_length=256)]
+    programs: Annotated[
+        dict[Annotated[str, msgspec.Meta(max_length=64)], Annotated[str, msgspec.Meta(max_length=256)]],
+        msgspec.Meta(max_length=64),
     ] = {}
     unacknowledged: Annotated[list[Id], msgspec.Meta(max_length=10_000)] = []
     busy: Id | None = None
@@ -100,9 +106,7 @@ class Ready(Message, kw_only=True, frozen=True):
     """A pair task is prepared. ``ports``: what the listening end bound, by purpose ("bulk", "tcp", "udp", "iperf3")."""
 
     task_id: Id
-    ports: dict[
-        Annotated[str, msgspec.Meta(max_length=32)], Annotated[int, msgspec.Meta(ge=1, le=65535)]
-    ] = {}
+    ports: Ports = {}
     error: Text | None = None
 
 
@@ -167,9 +171,7 @@ class Go(Message, kw_only=True, frozen=True):
 
     task_id: Id
     delay_s: Seconds = 0.0
-    ports: dict[
-        Annotated[str, msgspec.Meta(max_length=32)], Annotated[int, msgspec.Meta(ge=1, le=65535)]
-    ] = {}
+    ports: Ports = {}
 
 
 class Cancel(Message, kw_only=True, frozen=True):

@@ -20,6 +20,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 
+import msgspec
 import zmq
 
 from ahc_agent.errors import UsageError, WireError
@@ -29,6 +30,7 @@ from ahc_agent.wire.messages import (
     FromServer,
     Heartbeat,
     Hello,
+    Identity,
     Pulse,
     Refused,
     Welcome,
@@ -52,13 +54,15 @@ _TURN_S = 0.25
 _TURN_BYTES = 8 * 1024 * 1024
 #: Agents take it for a sign of life and nothing else.
 _ANYBODY_THERE = Pulse(sequence=0, sent_at_ns=0, server_at_ns=0)
+#: So much of a goodbye's reason is kept: it is told to whoever watches, for every machine.
+_REASON_LIMIT = 200
 #: Peers whose bad frames have been logged.
 _LOGGED_LIMIT = 1000
 
 
 @dataclass(slots=True)
 class _Peer:
-    """A machine that has joined, and the connection it speaks on."""
+    """A machine that has joined, and the connection it speaks on. ``hello`` without its unacknowledged tasks."""
 
     route: bytes
     public_key: str
@@ -205,11 +209,8 @@ class Hub:
                 self._send(route, _pulse(message))
             elif isinstance(message, Bye):
                 self._forget(machine)
-                events.append(
-                    Lost(
-                        machine, f"said goodbye: {message.reason}" if message.reason else "said goodbye", now
-                    )
-                )
+                why = f": {ascii(message.reason)[1:-1][:_REASON_LIMIT]}" if message.reason else ""
+                events.append(Lost(machine, f"said goodbye{why}", now))
             else:
                 events.append(Said(machine, message, now))
 
@@ -227,15 +228,16 @@ class Hub:
         if before is not None:  # one connection, one machine
             self._forget(before)
             events.append(Lost(before, f"calls itself {machine} now", now))
-        self._peers[machine] = _Peer(route, key, hello, now)
+        kept = msgspec.structs.replace(hello, unacknowledged=[])  # the largest part, and for the event only
+        self._peers[machine] = _Peer(route, key, kept, now)
         self._machine_of[route] = machine
         self._send(route, self._welcome)
         events.append(Joined(machine, hello, key, now))
 
     def _why_not(self, route: bytes, key: str, machine: str, hello: Hello) -> str | None:
         """Why a machine cannot be admitted now; None when it can."""
-        if not machine.isprintable():
-            return "the machine's name has characters that cannot be printed"
+        if not machine.strip() or not all(text.isprintable() for text in _texts(hello.identity)):
+            return "the machine's identity is empty, or has characters that cannot be printed"
         peer = self._peers.get(machine)
         if peer is None:
             return "the server is full" if len(self._peers) >= MACHINE_LIMIT else None
@@ -282,6 +284,12 @@ class Hub:
             self._logged.add(who)
             if len(self._logged) <= _LOGGED_LIMIT:
                 _log.warning(text + "; said once", *values)
+
+
+def _texts(identity: Identity) -> list[str]:
+    """Everything in an identity that may come to be a node's id, or is printed beside it."""
+    one = (identity.name, identity.serial, identity.uuid, identity.hostname, identity.physical_host)
+    return [text for text in (*one, *identity.macs) if text is not None]
 
 
 def _pulse(beat: Heartbeat) -> Pulse:

@@ -87,7 +87,8 @@ def _result(db: sqlite3.Connection, session: int | None, it: records.ResultCame)
             (it.state, it.outcome.error, it.task_id),
         )
     elif db.execute("SELECT 1 FROM results WHERE task_id = ?", (it.task_id,)).fetchone() is None:
-        log.warning("%s sent a result of %s, which is no task of its own: dropped", it.machine, it.task_id)
+        # At any rate that a peer likes, and honest where an agent's spool outlived the store: not worth a warning.
+        log.info("%s sent a result of %s, no task of its own: dropped", it.machine, ascii(it.task_id))
 
 
 def _session(db: sqlite3.Connection, session: int | None, it: records.SessionChanged) -> None:
