@@ -16,7 +16,6 @@ import click
 
 from ahc_agent.errors import AhcError
 
-
 #: What a shell says of a program that SIGPIPE ended.
 _READER_GONE = 141
 
