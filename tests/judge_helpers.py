@@ -10,6 +10,8 @@ import numpy as np
 from ahc_agent.facts import Cpu, Disk, Inventory, Memory, Nic, System
 from ahc_agent.measure import Conditions, Measurement, Sample
 from ahc_agent.wire.messages import Flow, Identity, PairOutcome, RoundTrips, TaskOutcome
+from ahc_server.judge import judge_session
+from ahc_server.judge.model import Finding, Report
 from ahc_server.session import NodeRecord, OutcomeRecord, Session
 
 GB = 10**9
@@ -195,3 +197,15 @@ class Fleet:
         ]
         outcomes = [record for record in self.outcomes if record.machine in set(self.names)]
         return Session("s1", "standard", "done", 1_714_557_000.0, nodes, outcomes)
+
+
+def judge(fleet: Fleet) -> Report:
+    return judge_session(fleet.session(), generated_at="2024-05-01T10:30:00Z")
+
+
+def verdicts(report: Report) -> dict[str, str]:
+    return {node.id: node.verdict for node in report.nodes}
+
+
+def serious(report: Report) -> list[Finding]:
+    return [each for each in report.findings if each.severity != "info"]

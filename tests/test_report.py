@@ -97,6 +97,20 @@ def test_names_from_nodes_cannot_move_the_cursor() -> None:
     assert "\x1b" not in drawn and "\r" not in drawn
 
 
+def test_a_long_name_does_not_push_the_text_off_the_screen() -> None:
+    session = Fleet(4).benchmarks().slow("n2", "disk", 0.3).session()
+    long = "n" * 60
+    nodes = [replace(each, node=long) if each.node == "n2" else each for each in session.nodes]
+    drawn = draw_text(judge(replace(session, nodes=nodes), generated_at=""), width=80).splitlines()
+    assert max(map(len, drawn)) <= 80
+    assert any(long in line for line in drawn)
+
+
+def test_a_number_and_its_per_cent_stay_on_one_line(example: Judgement) -> None:
+    for width in range(70, 120):
+        assert not any(line.lstrip().startswith("%") for line in draw_text(example, width=width).splitlines())
+
+
 def test_a_large_fleet_fits_one_screen() -> None:
     fleet = Fleet(300, noise=0.001).benchmarks()
     for name in fleet.names[:60]:

@@ -21,6 +21,8 @@ _DOUBT_UNKNOWN = 0.5
 _DOUBT_MOST = 0.9
 #: Time that others took can cost a benchmark more than its share (caches, queues): it is counted twice.
 _DOUBT_FACTOR = 2.0
+#: No rate and no time in any unit of ours comes near this.
+_IMPOSSIBLE = 1e18
 #: Half width of a 95 % confidence interval over the standard error, for 1 to 10 degrees of freedom (Student's t).
 _T_95 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23)
 
@@ -142,10 +144,17 @@ def write_measurements(session: Session, rows: dict[str, int], to: CellWriter) -
                     layout[position] = entry
             if taken.value is None:
                 to.errors[row, column] = taken.error or "no value and no reason given"
+            elif nonsense(taken.value, taken.higher_is_better):
+                to.errors[row, column] = f"{taken.value:g} {taken.unit} is no possible result: repeat"
             elif taken.samples:
                 to.add(row, column, taken.value, taken.ci95 or 0.0, within(taken), doubt(taken))
             else:
                 to.add(row, column, taken.value, taken.ci95 or 0.0, 0.0, 0.0)
+
+
+def nonsense(value: float, higher_is_better: bool) -> bool:
+    """Whether nothing can have this rate, or take this time. A rate of 0 is possible: a piece that does nothing."""
+    return not (0 <= value < _IMPOSSIBLE) or (value == 0 and not higher_is_better)
 
 
 def _metric(taken: Measurement, job: str, hosts: int) -> Metric:

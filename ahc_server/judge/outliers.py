@@ -109,10 +109,10 @@ def deviations(
     degrees = np.minimum(degrees, tail_degrees(distance / error))
 
     free = np.maximum(rules.floor, rules.floor_absolute / center) + own
-    p_slow = _tail(degrees, (-distance - _as_distance(free + excess, rules.sign)) / error)
-    p_undoubted = p_slow
-    if np.any(excess > 0):
-        p_undoubted = _tail(degrees, (-distance - _as_distance(free, rules.sign)) / error)
+    beyond = -distance - _as_distance(free, rules.sign)
+    # Who loses 90 % of its time is a tenth as fast, and takes ten times as long: one distance on the logarithmic scale.
+    p_slow = _tail(degrees, (beyond + np.log1p(-excess)) / error)
+    p_undoubted = _tail(degrees, beyond / error) if np.any(excess > 0) else p_slow
     return Deviations(
         expected=expected,
         spread=spread,

@@ -215,22 +215,25 @@ def table(rows: Iterable[Sequence[str]], width: int | None = None) -> list[str]:
     lines = []
     for row in cleaned:
         start = "  " + "".join(cell.ljust(size) + "  " for cell, size in zip(row, widths, strict=False))
-        if width is None or indent + 30 > width:
+        if width is None:
             lines.append((start + row[-1]).rstrip())
+        elif indent + 30 > width:
+            lines += [start.rstrip(), *_wrapped(row[-1], width, "      ")]
         else:
             lines += _wrapped(row[-1], width, " " * indent, first=start) or [start.rstrip()]
     return lines
 
 
 def _wrapped(text: str, width: int, indent: str, first: str | None = None) -> list[str]:
-    return textwrap.wrap(
-        text,
+    wrapped = textwrap.wrap(
+        text.replace(" %", "\N{NO-BREAK SPACE}%"),
         width,
         initial_indent=indent if first is None else first,
         subsequent_indent=indent,
         break_long_words=False,
         break_on_hyphens=False,
     )
+    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in wrapped]
 
 
 def clean(text: str) -> str:
