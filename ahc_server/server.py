@@ -42,7 +42,7 @@ from ahc_server.hub.events import Event, Joined, Lost, Said
 from ahc_server.paths import Where
 from ahc_server.plan import parse_plan
 from ahc_server.store import Store
-from ahc_server.store.records import MachineSeen, SessionChanged
+from ahc_server.store.records import SessionChanged
 
 log = logging.getLogger(__name__)
 
@@ -133,12 +133,6 @@ class Server:
 
     def _conduct(self, events: list[Event], now: Now) -> list[Send]:
         self._log(events)
-        seen = [
-            MachineSeen(event.machine, event.hello, event.public_key, now.unix_s)
-            for event in events
-            if isinstance(event, Joined)
-        ]
-        self._store.apply(self._session, seen)
         if self._conductor is None:
             return [send for event in events for send in self._keep(_stray(event, now))]
         return self._keep(self._conductor.step(events, now))
@@ -225,7 +219,7 @@ class Server:
     def _log(self, events: list[Event]) -> None:
         for event in events:
             if isinstance(event, Joined):
-                log.info("%s joined", event.machine)
+                log.info("%s joined (key %s)", event.machine, event.public_key)
             elif isinstance(event, Lost):
                 log.warning("%s is lost: %s", event.machine, event.reason)
 

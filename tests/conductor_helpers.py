@@ -28,7 +28,6 @@ from ahc_server.conductor import Conductor, Now, Output
 from ahc_server.hub.events import Event, Joined, Lost, Said
 from ahc_server.plan import Plan, parse_plan
 from ahc_server.store import Store
-from ahc_server.store.records import MachineSeen
 
 
 def hello(name: str, host: str | None = None, **more: object) -> Hello:
@@ -158,12 +157,7 @@ class SimulatedFleet:
             now = Now(self.now_s, self.now_s)
             output = self.conductor.stop(now) if stop else self.conductor.step(events, now)
             with self.store.transaction():
-                seen = [
-                    MachineSeen(e.machine, e.hello, "key", self.now_s)
-                    for e in events
-                    if isinstance(e, Joined)
-                ]
-                self.store.apply(self.session, [*seen, *output.records])
+                self.store.apply(self.session, output.records)
             said = self._deliver(output)
             if not said and not output.more:
                 return

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from ahc_agent.errors import CannotAnswer, NoData
+from ahc_agent.errors import AhcError, CannotAnswer, NoData
 from ahc_agent.facts import Cpu, Inventory
 from ahc_agent.measure import Measurement, Sample
 from ahc_agent.wire.messages import Flow, Hello, Identity, PairOutcome, TaskOutcome
 from ahc_server.store import Store
 from ahc_server.store.records import (
-    MachineSeen,
+    ParticipantSeen,
     ParticipantState,
     ResultCame,
     SessionChanged,
@@ -177,6 +178,12 @@ def test_names_are_taken_once(store: Store) -> None:
         store.create_session("s", "other", "plan", "text", [], 1.0)
 
 
+def test_half_a_session_is_not_kept_even_if_its_failure_is_taken_for_an_answer(store: Store) -> None:
+    with pytest.raises(CannotAnswer), store.transaction(), suppress(AhcError):
+        store.create_session("s", "u", "plan", "text", [("a", hello("a")), ("a", hello("a"))], 1.0)
+    assert store.sessions() == []
+
+
 def test_a_transaction_is_whole_or_not_at_all(store: Store) -> None:
     number = begin(store)
     with pytest.raises(RuntimeError), store.transaction():
@@ -196,12 +203,13 @@ def test_readers_read_while_the_server_writes(store: Store) -> None:
             reader.apply(number, [SessionChanged("done", 1.0)])
 
 
-def test_machines_are_remembered_with_their_first_and_last_time(store: Store) -> None:
-    for at in (1.0, 2.0):
-        with store.transaction():
-            store.apply(None, [MachineSeen("a", hello("a"), "key", at)])
-    row = store._db.execute("SELECT machine, public_key, first_seen_s, last_seen_s FROM machines").fetchone()
-    assert row == ("a", "key", 1.0, 2.0)
+def test_a_greeting_of_a_participant_takes_the_place_of_the_one_before(store: Store) -> None:
+    number = begin(store)
+    anew = Hello(identity=Identity(name="a"), instance="i2", agent_version="2", addresses=["10.0.0.2/24"])
+    keep(store, number, ParticipantSeen("a", anew), ParticipantSeen("stranger", hello("stranger")))
+    saved = store.unfinished()
+    assert saved is not None
+    assert [(machine, told) for machine, told, _ in saved.participants] == [("b", hello("b")), ("a", anew)]
 
 
 def test_what_is_committed_is_on_the_disk(store: Store) -> None:

@@ -146,6 +146,7 @@ class Conductor(Ground):
         if node is None:
             return
         node.hello = hello
+        self._keep(records.ParticipantSeen(event.machine, hello))
         self._there_again(node)
         self._awaited.discard(event.machine)
         flight = self._run.of_machine.get(event.machine) if self._run is not None else None

@@ -82,26 +82,22 @@ class Store:
         at_s: float,
         state: str = "running",
     ) -> int:
-        """A new session with its participants (machine, hello) in order; answers its number.
+        """A new session with its participants (machine, hello) in order; answers its number. Call inside a transaction.
 
         ``uid`` begins its task ids. Raises ValueError for a name that is taken.
         """
-        with self._typed():
-            try:
-                number = self._db.execute(
-                    "INSERT INTO sessions (name, uid, plan_name, plan, state, created_s) VALUES (?,?,?,?,?,?)",
-                    (name, uid, plan_name, plan, state, at_s),
-                ).lastrowid
-            except sqlite3.IntegrityError as error:
-                raise ValueError(f"there is a session {name!r} already") from error
-            assert number is not None
-            self._db.executemany(
-                "INSERT INTO participants (session, machine, position, hello) VALUES (?,?,?,?)",
-                [
-                    (number, machine, place, _pack(hello))
-                    for place, (machine, hello) in enumerate(participants)
-                ],
-            )
+        try:
+            number = self._db.execute(
+                "INSERT INTO sessions (name, uid, plan_name, plan, state, created_s) VALUES (?,?,?,?,?,?)",
+                (name, uid, plan_name, plan, state, at_s),
+            ).lastrowid
+        except sqlite3.IntegrityError as error:
+            raise ValueError(f"there is a session {name!r} already") from error
+        assert number is not None
+        self._db.executemany(
+            "INSERT INTO participants (session, machine, position, hello) VALUES (?,?,?,?)",
+            [(number, machine, place, _pack(hello)) for place, (machine, hello) in enumerate(participants)],
+        )
         return number
 
     def apply(self, session: int | None, changes: Sequence[records.Record]) -> None:

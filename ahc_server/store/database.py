@@ -21,11 +21,6 @@ PAGE_BYTES = 16384
 CHECKPOINT_PAGES = 4096
 
 SCHEMA = """
-CREATE TABLE machines (
-    machine TEXT PRIMARY KEY, public_key TEXT NOT NULL, identity BLOB NOT NULL,
-    first_seen_s REAL NOT NULL, last_seen_s REAL NOT NULL
-) STRICT, WITHOUT ROWID;
-
 CREATE TABLE sessions (
     session INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, uid TEXT NOT NULL UNIQUE,
     plan_name TEXT NOT NULL, plan TEXT NOT NULL, state TEXT NOT NULL, reason TEXT,

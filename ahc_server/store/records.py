@@ -17,13 +17,11 @@ OPEN_STATES: tuple[TaskState, ...] = ("assigned", "going")
 
 
 @dataclass(frozen=True, slots=True)
-class MachineSeen:
-    """A machine said Hello."""
+class ParticipantSeen:
+    """A participant said Hello again, perhaps with other addresses."""
 
     machine: str
     hello: Hello
-    public_key: str
-    at_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +94,7 @@ class SessionChanged:
 
 
 Record = (
-    MachineSeen
+    ParticipantSeen
     | ParticipantState
     | StepStarted
     | StepEnded

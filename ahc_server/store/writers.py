@@ -16,18 +16,11 @@ log = logging.getLogger(__name__)
 _pack = msgspec.msgpack.Encoder().encode
 
 
-def _machine(db: sqlite3.Connection, session: int | None, it: records.MachineSeen) -> None:
+def _seen(db: sqlite3.Connection, session: int | None, it: records.ParticipantSeen) -> None:
     db.execute(
-        "INSERT INTO machines (machine, public_key, identity, first_seen_s, last_seen_s) VALUES (?,?,?,?,?)"
-        " ON CONFLICT (machine) DO UPDATE SET public_key = excluded.public_key, identity = excluded.identity,"
-        " last_seen_s = excluded.last_seen_s",
-        (it.machine, it.public_key, _pack(it.hello.identity), it.at_s, it.at_s),
+        "UPDATE participants SET hello = ? WHERE session = ? AND machine = ?",
+        (_pack(it.hello), session, it.machine),
     )
-    if session is not None:
-        db.execute(
-            "UPDATE participants SET hello = ? WHERE session = ? AND machine = ?",
-            (_pack(it.hello), session, it.machine),
-        )
 
 
 def _participant(db: sqlite3.Connection, session: int | None, it: records.ParticipantState) -> None:
@@ -100,7 +93,7 @@ def _session(db: sqlite3.Connection, session: int | None, it: records.SessionCha
 
 
 WRITERS: dict[type, Callable[[sqlite3.Connection, int | None, Any], None]] = {
-    records.MachineSeen: _machine,
+    records.ParticipantSeen: _seen,
     records.ParticipantState: _participant,
     records.StepStarted: _step_started,
     records.StepEnded: _step_ended,
