@@ -253,6 +253,46 @@ def test_only_whole_real_block_devices_are_listed_and_only_disks_are_disks(tree:
     assert listed == {"fd0": "floppy", "mmcblk0": "disk", "mmcblk0boot0": "boot", "sda": "disk"}
 
 
+def test_the_boot_areas_of_emmc_lie_in_the_folder_of_their_disk(tree: Tree) -> None:
+    card = "platform/soc/fe340000.mmc/mmc_host/mmc0/mmc0:0001"
+    disk = f"{card}/block/mmcblk0"
+    tree.block(disk)
+    tree.files(f"/sys/devices/{disk}/mmcblk0p1", partition="1", dev="179:1", size="100")
+    tree.link("/sys/class/block/mmcblk0p1", f"/sys/devices/{disk}/mmcblk0p1")
+    tree.files(f"/sys/devices/{disk}/mmcblk0boot0", dev="179:8", size="8192", queue__rotational="0")
+    tree.link("/sys/class/block/mmcblk0boot0", f"/sys/devices/{disk}/mmcblk0boot0")
+    tree.link(f"/sys/devices/{disk}/mmcblk0boot0/device", f"/sys/devices/{card}")
+    listed = {disk.name: (disk.kind, disk.transport) for disk in disks.collect(tree.root)}
+    assert listed == {"mmcblk0": ("disk", "mmc"), "mmcblk0boot0": ("boot", "mmc")}
+
+
+DAX = {
+    "dax0.0": "LNXSYSTM:00/LNXSYBUS:00/ACPI0012:00/ndbus0/region0/dax0.1/dax0.0",
+    "dax1.0": "platform/ACPI0017:00/root0/decoder0.0/region0/dax_region0/dax1.0",
+    "dax2.0": "platform/hmem.2/dax2.0",
+    "dax10.0": "platform/hmem.10/dax10.0",
+}
+
+
+def test_memory_handed_out_as_a_device_is_listed_unless_it_is_a_numa_node(tree: Tree) -> None:
+    for name, path in DAX.items():
+        tree.files(f"/sys/devices/{path}", size="2147483648", dev="252:1", numa_node="1", target_node="3")
+        tree.link(f"/sys/bus/dax/devices/{name}", f"/sys/devices/{path}")
+    tree.link("/sys/bus/dax/drivers/kmem/dax2.0", f"/sys/devices/{DAX['dax2.0']}")
+    listed = [
+        (disk.name, disk.kind, disk.size_bytes, disk.transport, disk.numa_node)
+        for disk in disks.collect(tree.root)
+    ]
+    assert listed == [
+        ("dax0.0", "dax", 2**31, "nvdimm", 1),
+        ("dax1.0", "dax", 2**31, "cxl", 1),
+        ("dax10.0", "dax", 2**31, None, 1),
+    ]
+    # A tree may hold the link from the driver to the device, or the one back.
+    tree.link(f"/sys/devices/{DAX['dax10.0']}/driver", "/sys/bus/dax/drivers/kmem")
+    assert [disk.name for disk in disks.collect(tree.root)] == ["dax0.0", "dax1.0"]
+
+
 def test_a_disk_that_vanishes_meanwhile_is_left_out(tree: Tree) -> None:
     tree.block(f"{AHCI}/ata1/host0/target0:0:0/0:0:0:0/block/sda")
     tree.link("/sys/class/block/sdb", "/sys/devices/pci0000:00/gone/block/sdb")

@@ -6,7 +6,8 @@ characters. SMART health comes from ``smart.py``.
 
 Left out: partitions, what is no hardware (everything below ``/sys/devices/virtual`` but multipath NVMe: ram, zram,
 loop, dm, md, nbd), and hidden paths of multipath NVMe. The rest is what hwloc lists as block devices; ``kind`` tells
-the disks from optical drives ("rom"), floppy drives and the boot areas of eMMC ("boot").
+the disks from optical drives ("rom"), floppy drives, the boot areas of eMMC ("boot"), and memory that is handed out as a
+device ("dax", from ``/sys/bus/dax``: persistent memory, CXL memory, set-aside HBM).
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from pathlib import Path
 
 from ahc_agent.facts import Disk
 from ahc_agent.inventory import pci, smart
-from ahc_agent.inventory.root import Root
+from ahc_agent.inventory.root import Root, natural_order
 from ahc_agent.task import Device
 
 SECTOR_BYTES = 512
+
+DAX_DEVICES = "/sys/bus/dax/devices"
 
 #: The sr driver's answer where no medium has told its size.
 _EMPTY_ROM_SECTORS = 0x1FFFFF
@@ -47,6 +50,7 @@ _TRANSPORT_BY_PATH = tuple(
         (r"/virtio\d+/", "virtio"),
         (r"/vbd-\d+/", "xen"),
         (r"/ndbus\d+/", "nvdimm"),
+        (r"/decoder\d+\.\d+/region\d+/", "cxl"),
         (r"/VMBUS[:\d]*/|/vmbus_", "vmbus"),
         (r"/ata\d+/", "sata"),
         (r"/session\d+/", "iscsi"),
@@ -78,6 +82,7 @@ def collect(root: Root, only_disks: tuple[Device, ...] | None = None) -> list[Di
         disks = [disk for device in only_disks if (disk := _given(root, device)) is not None]
     else:
         disks = [disk for name in names(root) if (disk := read(root, name)) is not None]
+        disks = sorted(disks + _dax_devices(root), key=lambda disk: natural_order(disk.name))
     if root.live:
         smart.add(root, disks)
     return disks
@@ -162,10 +167,30 @@ def _is_whole_disk(root: Root, name: str) -> bool:
     block = folder(root, name)
     if root.exists(f"{block}/partition") or root.integer(f"{block}/hidden") == 1:
         return False
-    # Old kernels have no file ``partition``; a partition's folder lies in its disk's.
-    if root.exists(f"{block.rpartition('/')[0]}/queue"):
+    # Old kernels have no file ``partition``; a partition's folder lies in its disk's. So do the boot areas of eMMC, but
+    # they have a queue of their own.
+    if root.exists(f"{block.rpartition('/')[0]}/queue") and not root.exists(f"{block}/queue"):
         return False
     return "/devices/virtual/" not in block or _NVME_SUBSYSTEM.search(block) is not None
+
+
+def _dax_devices(root: Root) -> list[Disk]:
+    """Memory handed out as a device (kernel ABI file sysfs-bus-dax). What the driver kmem has taken is a NUMA node instead."""
+    found = ((name, root.real(f"{DAX_DEVICES}/{name}")) for name in root.names(DAX_DEVICES))
+    return [
+        Disk(
+            name=name,
+            path=f"/dev/{name}",
+            kind="dax",
+            size_bytes=root.integer(f"{device}/size"),
+            transport=_by_path(device),
+            numa_node=pci.place_of(root, device).numa_node,
+        )
+        for name, device in found
+        if root.exists(device)
+        and pci.driver(root, device) != "kmem"
+        and not root.exists(f"/sys/bus/dax/drivers/kmem/{name}")
+    ]
 
 
 def _carrier(root: Root, block: str, device: str) -> str:
@@ -186,17 +211,21 @@ def _transport(root: Root, name: str, block: str, place: pci.Place) -> str | Non
             (said for n in controllers if (said := root.text(f"{device}/{n}/transport"))), "pcie"
         )
         return _NVME_TRANSPORT.get(spoken, f"nvme-{spoken}")
-    for pattern, transport in _TRANSPORT_BY_PATH:
-        if pattern.search(block):
-            # A SATA disk in a SAS slot speaks SATA.
-            ata = transport == "sas" and root.text(f"{block}/device/vendor") == "ATA"
-            return "sata" if ata else transport
+    told = _by_path(block)
+    if told is not None:
+        # A SATA disk in a SAS slot speaks SATA.
+        ata = told == "sas" and root.text(f"{block}/device/vendor") == "ATA"
+        return "sata" if ata else told
     host = re.search(r"/(host\d+)/", block)
     for kind, transport in _TRANSPORT_BY_HOST if host else ():
         if host and root.exists(f"/sys/class/{kind}/{host[1]}"):
             return transport
     controller = pci.read(root, place.path) if place.path else None
     return _TRANSPORT_BY_PCI_CLASS.get((controller.class_id or "")[:4]) if controller else None
+
+
+def _by_path(folder: str) -> str | None:
+    return next((transport for pattern, transport in _TRANSPORT_BY_PATH if pattern.search(folder)), None)
 
 
 def _serial(root: Root, block: str, device: str, transport: str | None) -> str | None:
