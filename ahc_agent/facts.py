@@ -76,7 +76,8 @@ class CpuKind(Fact, kw_only=True):
 
 
 class Cpu(Fact, kw_only=True):
-    """Processors. ``cores`` and ``sockets`` count those with an online CPU, as hwloc does.
+    """Processors. ``cores`` and ``sockets`` count those with an online CPU, as hwloc does: a socket whose CPUs a cpuset
+    withholds counts while its memory may be used.
 
     ``first_cpus`` lists, for each socket in the order of its physical id, its first online CPU.
     """
@@ -157,7 +158,7 @@ class Smart(Fact, kw_only=True):
 
 
 class Disk(Fact, kw_only=True):
-    """One whole block device. ``kind`` is "disk", "rom" (optical), "floppy", "boot" (of eMMC), "loop" or "file".
+    """One whole block device. ``kind`` is "disk", "rom" (optical), "floppy", "boot" (of eMMC), "dax", "loop" or "file".
 
     ``transport`` is "nvme", "sata", "sas", "fc", "usb", "virtio", "mmc", "loop", ...; ``path`` is where to open it.
     """

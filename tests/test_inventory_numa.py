@@ -8,7 +8,7 @@ import pytest
 
 from ahc_agent.errors import NotThere
 from ahc_agent.facts import NumaNode
-from ahc_agent.inventory import memory, numa
+from ahc_agent.inventory import cpu, memory, numa
 from tests.inventory_helpers import Machine, build, dimm, lstopo, server_table, smbios_files
 
 NODE = "/sys/devices/system/node"
@@ -37,6 +37,24 @@ def test_nodes_with_gaps_in_their_numbers_and_without_cpus(tmp_path: Path) -> No
     ]
     hwloc = lstopo(tmp_path)
     assert hwloc is None or hwloc["numa_memory"] == {0: 1000 * 1024, 2: 2000 * 1024, 3: 4000 * 1024}
+
+
+@pytest.mark.parametrize(("memory", "sockets"), [("0", 1), ("0-1", 2), ("0,2", 1), ("0-2", 2)])
+def test_a_socket_counts_while_its_memory_may_be_used(tmp_path: Path, memory: str, sockets: int) -> None:
+    """A job has the CPUs of the first socket; node 1 is the second socket's, node 2 has no CPUs."""
+    files = Machine(cpus=[(0, 0), (0, 1), (1, 0), (1, 1)]).files()
+    files |= node(0, "3", 1000) | node(1, "c", 1000) | node(2, "0", 1000)
+    files |= {
+        "/proc/mounts": "cgroup2 /sys/fs/cgroup cgroup2 rw 0 0",
+        "/proc/self/cgroup": "0::/job",
+        "/sys/fs/cgroup/cgroup.controllers": "cpuset",
+        "/sys/fs/cgroup/job/cpuset.cpus.effective": "0-1",
+        "/sys/fs/cgroup/job/cpuset.mems.effective": memory,
+    }
+    found = cpu.collect(build(tmp_path, files))
+    assert (found.sockets, found.cores, found.socket_cpus) == (sockets, 2, ["0-1"])
+    hwloc = lstopo(tmp_path)
+    assert hwloc is None or (hwloc["packages"], hwloc["cores"]) == (sockets, 2)
 
 
 def test_a_kernel_without_numa_has_one_node_with_everything(tmp_path: Path) -> None:

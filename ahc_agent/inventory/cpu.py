@@ -18,6 +18,7 @@ from ahc_agent.inventory.cpuset import (
     parse_list,
     parse_mask,
 )
+from ahc_agent.inventory.numa import with_memory
 from ahc_agent.inventory.root import Root
 from ahc_agent.inventory.topology import CPU_FOLDER, Topology, read_topology, saved_facts
 
@@ -49,7 +50,8 @@ def collect(root: Root) -> Cpu:
         logical_present=topology.present.bit_count() or info.processors or None,
         logical_online=online.bit_count() or info.processors or None,
         online_cpus=format_list(online) or None,
-        sockets=len(topology.sockets) or None,
+        # A cpuset may withhold the CPUs of a socket and leave its memory: hwloc still counts it.
+        sockets=len(topology.sockets) + (with_memory(root, topology.bare) if topology.bare else 0) or None,
         cores=len(topology.cores) or None,
         threads_per_core=max((core.cpus.bit_count() for core in topology.cores), default=None),
         first_cpus=[first_of(socket.cpus) for socket in topology.sockets],

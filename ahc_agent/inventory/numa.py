@@ -9,6 +9,7 @@ that are the memory of a graphics card; and those that the process's cpuset with
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from ahc_agent.errors import NotThere
 from ahc_agent.facts import NumaNode
@@ -51,6 +52,12 @@ def collect(root: Root) -> list[NumaNode]:
         )
         for number, cpus in nodes.items()
     ]
+
+
+def with_memory(root: Root, sockets: Iterable[int]) -> int:
+    """How many of some sockets (sets of CPUs) hold all the CPUs of a counting node."""
+    nodes = [cpus for cpus in _nodes(root, _listed(root)).values() if cpus]
+    return sum(any(cpus & ~socket == 0 for cpus in nodes) for socket in sockets)
 
 
 def _listed(root: Root) -> list[int]:

@@ -49,7 +49,8 @@ class Group:
 class Topology:
     """``online`` are the counting CPUs, ``withheld`` those that would count but for the cpuset.
 
-    ``cores`` and ``sockets`` are empty where the kernel does not tell them (no ``topology`` folder).
+    ``cores`` and ``sockets`` are empty where the kernel does not tell them (no ``topology`` folder). ``bare`` are the CPUs
+    of each socket of which the cpuset leaves no CPU.
     """
 
     present: int
@@ -57,6 +58,7 @@ class Topology:
     withheld: int
     cores: tuple[Group, ...]
     sockets: tuple[Group, ...]
+    bare: tuple[int, ...] = ()
 
 
 def read_topology(root: Root) -> Topology:
@@ -73,6 +75,7 @@ def read_topology(root: Root) -> Topology:
         withheld=(told or running) & ~counting,
         cores=_kept(cores, counting),
         sockets=tuple(sorted(_kept(sockets, counting), key=_by_number)),
+        bare=tuple(socket.cpus for socket in sockets if not socket.cpus & counting),
     )
 
 
