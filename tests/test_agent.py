@@ -221,9 +221,12 @@ def test_a_server_is_found_by_any_address_of_its_name(join: Callable[..., Joinin
         until(lambda: joined(events))
 
 
-def test_a_name_that_nobody_knows_is_told_plainly_and_tried_again(join: Callable[..., Joining]) -> None:
-    agent = join("tcp://no-such-host.invalid:5570")
-    agent.says("the name of the server at tcp://no-such-host.invalid:5570 cannot be resolved; trying again")
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "no..such.host", "x" * 64 + ".invalid"])
+def test_a_name_that_nobody_knows_is_told_plainly_and_tried_again(
+    join: Callable[..., Joining], host: str
+) -> None:
+    agent = join(f"tcp://{host}:5570")
+    agent.says(f"the name of the server at tcp://{host}:5570 cannot be resolved; trying again")
     assert agent.process.poll() is None
 
 

@@ -108,6 +108,18 @@ def test_a_full_disk_keeps_the_result_in_memory_and_says_so(tmp_path: Path) -> N
     outbox.acknowledge("a")
 
 
+def test_a_spool_that_can_no_longer_be_written_does_not_end_the_agent(tmp_path: Path) -> None:
+    said: list[str] = []
+    outbox = Outbox(tmp_path / "spool", said.append)
+    outbox.put(result("a"))
+    (file,) = (tmp_path / "spool").iterdir()
+    file.unlink()
+    file.mkdir()  # as little to be unlinked as a file on a file system that went read-only, as root too
+    outbox.acknowledge("a")
+    assert len(outbox) == 0
+    assert "stays in" in said[0]
+
+
 def test_a_spool_that_cannot_be_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="--spool"):

@@ -176,7 +176,7 @@ class Link:
             return self._host
         try:
             found = socket.getaddrinfo(self._host, None, type=socket.SOCK_STREAM)
-        except OSError:
+        except (OSError, UnicodeError):  # an empty label, or one that is too long, is a UnicodeError
             return None
         address = str(found[self._attempts % len(found)][4][0])
         self._attempts += 1

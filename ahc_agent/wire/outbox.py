@@ -75,8 +75,14 @@ class Outbox:
 
     def acknowledge(self, task_id: str) -> None:
         """The server has it. An acknowledgement of something unknown is nothing."""
-        if self._waiting.pop(task_id, None) is not None and self._spool is not None:
+        if self._waiting.pop(task_id, None) is None or self._spool is None:
+            return
+        try:
             self._file(task_id).unlink(missing_ok=True)
+        except (
+            OSError
+        ) as error:  # a sick disk is what may be looked for here: sent once more after the next start
+            self._say(f"the result of {task_id} stays in {self._spool}: {error.strerror}")
 
     def due_now(self, task_id: str | None = None) -> None:
         """Send one result, or all, as soon as possible (the server is new, or asked again)."""
