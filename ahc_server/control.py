@@ -25,8 +25,6 @@ MESSAGE_LIMIT_BYTES = 8 * 1024 * 1024
 #: Longest path of a Unix socket (sun_path of unix(7), with its final zero).
 _PATH_LIMIT = 107
 
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f/\\]+$")]
-
 
 class Request(
     msgspec.Struct, kw_only=True, frozen=True, tag_field="type", tag=str.lower, forbid_unknown_fields=True
@@ -39,7 +37,7 @@ class Submit(Request, kw_only=True, frozen=True):
 
     plan: str
     file: Annotated[str, msgspec.Meta(max_length=4096)] = "plan"
-    session: Name | None = None
+    session: str | None = None
     nodes: Annotated[int, msgspec.Meta(ge=1, le=100_000)] | None = None
 
 

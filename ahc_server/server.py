@@ -41,6 +41,7 @@ from ahc_server.hub import Hub
 from ahc_server.hub.events import Event, Joined, Lost, Said
 from ahc_server.paths import Where
 from ahc_server.plan import parse_plan
+from ahc_server.session import session_name
 from ahc_server.store import Store
 from ahc_server.store.records import SessionChanged
 
@@ -185,7 +186,7 @@ class Server:
 
     def _submit(self, request: Submit, now: Now, sends: list[Send]) -> AnyReply:
         plan = parse_plan(request.plan, request.file)
-        name = request.session or self._free_name(plan.name, now)
+        name = self._free_name(plan.name, now) if request.session is None else session_name(request.session)
         if self._store.has_session(name):
             return Declined(
                 reason=f"there is a session {name!r} already: choose another --session", exit_code=2

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ahc_agent.errors import UsageError
 from ahc_agent.facts import Inventory
 from ahc_agent.wire.messages import Identity, TaskOutcome
+
+
+def session_name(text: str) -> str:
+    """A session's name as somebody typed it; raises UsageError for one that could not be printed or be a file's."""
+    if not (0 < len(text.strip()) == len(text) <= 128 and text.isprintable()) or {"/", "\\"} & set(text):
+        raise UsageError(
+            f"--session {text!r}: 1 to 128 printable characters are meant, without slashes and spaces at the ends"
+        )
+    return text
 
 
 @dataclass(frozen=True, slots=True)

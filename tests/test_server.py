@@ -87,6 +87,9 @@ def test_what_cannot_run_is_said_with_the_right_exit_code(stage: Stage) -> None:
         "run", stage.plan("destructive: true\njobs: {d: {component: storage, access: write}}")
     )
     assert code == 2 and "--allow-destructive" in err
+    for name in ("", "a/b", "x\n", "\x1b[2J", "x" * 129):
+        code, _, err = stage.ahc("run", plan, "--session", name, "--wait-nodes", "0")
+        assert code == 2 and "--session" in err and "\x1b" not in err
     code, _, err = stage.ahc("run", "no-such-plan")
     assert code == 2 and "shipped: network, quick, standard" in err
 

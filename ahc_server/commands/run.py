@@ -16,6 +16,8 @@ from ahc_server.plan import find_plan, read_plan
 from ahc_server.store.saved import Standing
 
 _POLL_S = 0.3
+#: A server may be busy with its disk. Whoever gives up here does not know whether the plan runs.
+_SUBMIT_LIMIT_S = 60.0
 
 
 @click.command()
@@ -79,7 +81,7 @@ def _submit(where: Where, request: Submit, wait_s: float) -> tuple[str, list[str
     deadline = time.monotonic() + wait_s
     said = ""
     while True:
-        reply = ask(where.control, request)
+        reply = ask(where.control, request, _SUBMIT_LIMIT_S)
         if isinstance(reply, Submitted):
             return reply.session, reply.machines
         if not isinstance(reply, Declined):
