@@ -140,6 +140,45 @@ def test_without_any_topology_the_online_cpus_are_known_and_nothing_more(tmp_pat
     assert (format_list(topology.online), topology.cores, topology.sockets) == ("0-1", (), ())
 
 
+def cpuinfo(places: list[tuple[int, int]], *, told: bool = True) -> str:
+    """What x86 kernels write of CPUs at these (socket, core)."""
+    blocks = (
+        f"processor\t: {cpu}\nvendor_id\t: GenuineIntel\ncpu family\t: 15"
+        + (f"\nphysical id\t: {socket}\ncore id\t\t: {core}" if told else "")
+        for cpu, (socket, core) in enumerate(places)
+    )
+    return "\n\n".join(blocks)
+
+
+def test_a_tree_of_proc_alone_has_the_places_that_cpuinfo_tells(tmp_path: Path) -> None:
+    places = [(3, 0), (0, 0), (3, 1), (0, 1), (3, 0), (0, 0)]
+    topology = read_topology(build(tmp_path, {"/proc/cpuinfo": cpuinfo(places)}))
+    assert format_list(topology.online) == "0-5"
+    assert [(format_list(socket.cpus), socket.number) for socket in topology.sockets] == [
+        ("1,3,5", 0),
+        ("0,2,4", 3),
+    ]
+    assert sorted(format_list(core.cpus) for core in topology.cores) == ["0,4", "1,5", "2", "3"]
+
+
+def test_a_tree_of_proc_alone_that_tells_no_places_has_cpus_only(tmp_path: Path) -> None:
+    topology = read_topology(build(tmp_path, {"/proc/cpuinfo": cpuinfo([(0, 0), (0, 1)], told=False)}))
+    assert (format_list(topology.online), topology.cores, topology.sockets) == ("0-1", (), ())
+
+
+def test_cpuinfo_does_not_speak_where_sysfs_does(tmp_path: Path) -> None:
+    files = Machine(cpus=[(0, 0), (0, 1)]).files() | {"/proc/cpuinfo": cpuinfo([(0, 0), (1, 0)])}
+    assert len(read_topology(build(tmp_path, files)).sockets) == 1
+
+
+S390 = "vendor_id       : IBM/S390\n# processors    : 2\nprocessor 0: version = FF\nprocessor 3: version = FF"
+
+
+@pytest.mark.parametrize("text", [S390, "processor\t: 0\n\nprocessor\t: 3\n\nprocessor\t: 99999"])
+def test_cpuinfo_of_every_architecture_names_its_cpus(tmp_path: Path, text: str) -> None:
+    assert format_list(online_cpus(build(tmp_path, {"/proc/cpuinfo": text}))) == "0,3"
+
+
 def test_sockets_without_a_number_come_in_the_order_of_their_cpus(tmp_path: Path) -> None:
     """s390 numbers cores and sockets anew in each book; RISC-V says -1."""
     files = Machine(cpus=[(1, 0), (1, 0), (0, 0), (0, 0)]).files()

@@ -7,6 +7,8 @@ sysfs-devices-system-cpu), with these rules, which are hwloc's:
   withhold it (``cpuset.py``): what may not be used can be neither measured nor compared.
 - Cores and sockets are the distinct sets of counting CPUs that the sibling masks name. Their numbers are not used: they
   repeat over sockets and books, or are -1. Kernels before 5.3 know only ``thread_siblings`` and ``core_siblings``.
+- A tree without any ``topology`` folder (a saved ``/proc`` alone, kernels before 2.6.16) has what ``/proc/cpuinfo`` says:
+  the physical and core ids of x86 and ia64.
 - On AMD families 21 and 22 the threads of a compute unit are cores of their own where their ``core_id`` differ. A saved
   tree must say that it is x86 (``saved_facts``) for that; hwloc takes no CPU vendor's quirk for granted without.
 """
@@ -35,6 +37,11 @@ _X86 = re.compile(r"x86_64|i[3-6]86")
 _AMD_COMPUTE_UNITS = re.compile(
     r"^vendor_id[ \t]*:[ \t]*AuthenticAMD\n.{0,400}?^cpu family[ \t]*:[ \t]*(?:21|22)$", re.M | re.S
 )
+
+#: One CPU's block of ``/proc/cpuinfo``; s390 lists all in one, "processor 0: version = FF, ...".
+_LISTED_CPU = re.compile(r"^processor(?:[ \t]*:)?[ \t]*(\d{1,5})\b", re.M)
+_LISTED_SOCKET = re.compile(r"^physical id[ \t]*:[ \t]*(\d{1,9})$", re.M)
+_LISTED_CORE = re.compile(r"^core id[ \t]*:[ \t]*(\d{1,9})$", re.M)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +75,7 @@ def read_topology(root: Root) -> Topology:
     told = _with_topology(root, running)
     counting = (told or running) & allowed(root, "cpus")
     present = parse_list(root.text(f"{CPU_FOLDER}/present"))
-    cores, sockets = _siblings(root, told)
+    cores, sockets = _siblings(root, told) if told else _by_ids(_listed(root), running)
     return Topology(
         present=folders if present is None else present,
         online=counting,
@@ -110,6 +117,8 @@ def _running(root: Root, folders: int) -> int:
     online = parse_list(root.text(f"{CPU_FOLDER}/online"))
     if online is not None:
         return online & folders if folders else online
+    if not folders:
+        return mask_of(_listed(root))
     return mask_of(cpu for cpu in members(folders) if root.integer(f"{CPU_FOLDER}/cpu{cpu}/online") != 0)
 
 
@@ -139,6 +148,33 @@ def _siblings(root: Root, cpus: int) -> tuple[list[Group], list[Group]]:
             if package and first_of(package) == cpu:
                 sockets.append(Group(package, _number(root, f"{topology}/physical_package_id")))
     return cores, sockets
+
+
+def _listed(root: Root) -> dict[int, tuple[int, int] | None]:
+    """The CPUs of ``/proc/cpuinfo``, which lists those online: their physical id and core id, None where it tells none."""
+    listed: dict[int, tuple[int, int] | None] = {}
+    for block in (root.text("/proc/cpuinfo") or "").split("\n\n"):
+        socket, core = _LISTED_SOCKET.search(block), _LISTED_CORE.search(block)
+        place = (int(socket[1]), int(core[1])) if socket and core else None
+        found = (int(number) for number in _LISTED_CPU.findall(block))
+        listed |= {cpu: place for cpu in found if cpu < NUMBER_LIMIT}
+    return listed
+
+
+def _by_ids(listed: dict[int, tuple[int, int] | None], cpus: int) -> tuple[list[Group], list[Group]]:
+    """Cores and sockets by their ids; none where an id is missing."""
+    cores: dict[tuple[int, int], int] = {}
+    sockets: dict[int, int] = {}
+    for cpu in members(cpus):
+        place = listed.get(cpu)
+        if place is None:
+            return [], []
+        cores[place] = cores.get(place, 0) | 1 << cpu
+        sockets[place[0]] = sockets.get(place[0], 0) | 1 << cpu
+    return (
+        [Group(cpus, core) for (_, core), cpus in cores.items()],
+        [Group(cpus, socket) for socket, cpus in sockets.items()],
+    )
 
 
 def _sibling_files(root: Root, cpus: int) -> tuple[str, str]:
