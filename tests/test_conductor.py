@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ahc_agent.facts import Cpu, Inventory
+from ahc_agent.facts import Cpu, Disk, Inventory, NumaNode
 from ahc_agent.wire.messages import Assign, Cancel, DiskTask, Go, PairTask, Ready, Result, TaskOutcome
 from ahc_server.conductor.expand import choose, data_addresses, natural, steps_of
 from ahc_server.conductor.limits import (
@@ -27,7 +27,7 @@ from ahc_server.conductor.limits import (
 )
 from ahc_server.conductor.model import Node, Parts
 from ahc_server.hub.events import Joined, Said
-from ahc_server.plan import parse_plan
+from ahc_server.plan import parse_plan, read_plan, shipped_plans
 from tests.conductor_helpers import SimulatedFleet, hello, outcome_of
 
 CPU = "jobs: {cpu: {component: cpu, runtime: 1}}"
@@ -664,6 +664,19 @@ def test_time_limits_grow_with_the_machine() -> None:
     assert time_limit_s(disk, small) == time_limit_s(disk, large) > 2 * 65
     inventory = outcome_of(steps_of(parse_plan(CPU))[0].job.task).inventory
     assert inventory is not None and parts_of(inventory) == Parts(), "unknown parts are many"
-    for nonsense in (-5, 0, 10**15):
+    for nonsense in (-5, 0, 10_000, 10**15):
         told = Inventory(collected_at="x", cpu=Cpu(sockets=nonsense, cores=nonsense))
         assert parts_of(told) == Parts(), "a node may tell anything"
+
+
+def test_no_boast_of_a_node_holds_a_standard_plan_for_more_than_some_hours() -> None:
+    boast = Inventory(
+        collected_at="x",
+        cpu=Cpu(sockets=64, cores=8192),
+        numa=[NumaNode(node=n, cpus="") for n in range(256)],
+        disks=[Disk(name=f"d{n}") for n in range(1024)],
+    )
+    standard = read_plan(shipped_plans()["standard"])
+    assert sum(time_limit_s(job.task, parts_of(boast)) for job in standard.jobs) < 12 * 3600
+    boast.disks *= 60
+    assert parts_of(boast).disks == Parts().disks

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
+
 from ahc_agent.facts import Inventory
 from ahc_agent.wire.messages import AnyTask, CpuTask, DiskTask, MemoryTask, PairTask
 from ahc_server.conductor.model import Parts
@@ -19,25 +21,21 @@ DESERTED_S = 30.0
 #: A machine that lets so many tasks in a row pass without a word counts as lost.
 SILENT_TASKS = 2
 
+#: No machine has more. A node may tell anything, and a step waits for it as long as its parts would take.
+_MOST = Parts(sockets=64, cores=8192, numa_nodes=256, disks=1024)
+
 _FACTOR = 1.5
 _BASE_S = 60.0
 _START_S = 3.0
 
 
 def parts_of(inventory: Inventory) -> Parts:
-    """What an inventory tells; where it is silent, more than any machine has."""
-    known = Parts()
+    """What an inventory tells; where it is silent or boasts, more than most machines have."""
+    told = (inventory.cpu.sockets, inventory.cpu.cores, len(inventory.numa), len(inventory.disks))
+    known = zip(told, astuple(Parts()), astuple(_MOST), strict=True)
     return Parts(
-        sockets=_plausible(inventory.cpu.sockets, known.sockets),
-        cores=_plausible(inventory.cpu.cores, known.cores),
-        numa_nodes=_plausible(len(inventory.numa), known.numa_nodes),
-        disks=_plausible(len(inventory.disks), known.disks),
+        *(count if count is not None and 1 <= count <= most else usual for count, usual, most in known)
     )
-
-
-def _plausible(count: int | None, otherwise: int) -> int:
-    """A node may tell anything."""
-    return count if count is not None and 1 <= count <= 65_536 else otherwise
 
 
 def time_limit_s(task: AnyTask, parts: Parts) -> float:
