@@ -3,8 +3,9 @@
 ::
 
     session ──▶ features, network   what was measured, as arrays, and how far it can be trusted
-            ──▶ hardware, groups    who can be compared with whom
+            ──▶ hardware, groups    who can be compared with whom, and (disks) which part with which
             ──▶ outliers, suspects  who differs from its peers, with false discoveries controlled
+            ──▶ oddities, health    what the machines themselves are, and say of their health
             ──▶ findings, coverage, connections     one finding per sheep and cause; what could not be judged
             ──▶ model.Report        the verdicts
 """
@@ -14,17 +15,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 from ahc_server.judge import wording
 from ahc_server.judge.connections import broken_connections
 from ahc_server.judge.coverage import Coverage, Fleet, fleet_of, gaps, lost_nodes
+from ahc_server.judge.disks import match_disks
 from ahc_server.judge.features import CellWriter, matrices, write_measurements
-from ahc_server.judge.findings import odd_facts, slow_and_fast
+from ahc_server.judge.findings import slow_and_fast
 from ahc_server.judge.groups import Grouping, group_nodes
-from ahc_server.judge.hardware import Hardware, hardware_of
-from ahc_server.judge.model import Component, Counts, Finding, Group, NodeVerdict, Report, Verdict
+from ahc_server.judge.hardware import hardware_of
+from ahc_server.judge.health import ill_parts, merged, throttled
+from ahc_server.judge.model import Counts, Finding, Group, NodeVerdict, Report, Verdict
 from ahc_server.judge.network import pair_runs, write_capacities
+from ahc_server.judge.oddities import odd_nodes, oddities
 from ahc_server.judge.suspects import GroupTest, examine
 from ahc_server.judge.thresholds import Thresholds
 from ahc_server.session import NodeRecord, Session
@@ -57,15 +60,17 @@ def judge(session: Session, *, generated_at: str, thresholds: Thresholds | None 
     rows = {record.machine: row for row, record in enumerate(records)}
     lost = {row for row, record in enumerate(records) if record.lost is not None}
 
+    inventories = [record.inventory for record in records]
+    hardware = hardware_of(inventories)
+    grouping = group_nodes(hardware)
+    disks = match_disks(inventories, grouping.groups)
+
     writer = CellWriter()
-    write_measurements(session, rows, writer)
+    write_measurements(session, rows, disks, writer)
     runs = pair_runs(session, rows)
     for run in runs:
         write_capacities(run, len(records), writer)
     cells = writer.cells()
-
-    hardware = hardware_of([record.inventory for record in records])
-    grouping = group_nodes(hardware)
     tests = examine(cells, matrices(cells, grouping.groups, len(records)), limits)
 
     broken, isolated = broken_connections(runs, fleet.names, lost)
@@ -74,43 +79,19 @@ def judge(session: Session, *, generated_at: str, thresholds: Thresholds | None 
     for number, test in enumerate(tests):
         group = f"g{number + 1}"
         coverage.append(gaps(test, cells, fleet, group, limits, isolated))
-        about = slow_and_fast(test, fleet.names, hardware, grouping.usual[number])
-        findings += about
-        findings += _odd_hardware(test, fleet.names, hardware, grouping.usual[number], about)
+        members = [int(row) for row in test.matrix.rows]
+        odd = oddities(members, group, fleet.names, inventories, hardware, grouping.usual[number])
+        about = slow_and_fast(test, fleet.names, odd.of_node, disks)
+        findings += odd_nodes(odd, fleet.names, len(members) - 1, about) + odd.shared
+        findings += merged(throttled(members, fleet.names, inventories), about)
+    told = [(record.node, record.inventory) for record in records if record.inventory is not None]
+    findings = merged((ill for name, inventory in told for ill in ill_parts(name, inventory)), findings)
     coverage.append(_ungrouped(grouping, fleet))
     for part in coverage:
         findings += part.findings
     unjudged = set().union(*(part.unjudged for part in coverage))
     report = _report(session, generated_at, fleet, grouping, findings, unjudged)
     return Judgement(report=report, nodes=fleet.names, tests=tests)
-
-
-def _odd_hardware(
-    test: GroupTest,
-    names: Sequence[str],
-    hardware: Sequence[Hardware],
-    usual: Hardware,
-    about: Sequence[Finding],
-) -> list[Finding]:
-    """What differs in the facts themselves, where no finding names it as its cause already."""
-    told = {(each.element, each.component) for each in about if each.cause is not None}
-    found = []
-    for row in test.matrix.rows:
-        node = names[row]
-        for component, text in odd_facts(hardware[row], usual).items():
-            if (f"node:{node}", component) not in told:
-                found.append(
-                    Finding(
-                        element=f"node:{node}",
-                        nodes=[node],
-                        component=cast(Component, component),
-                        kind="config",
-                        severity="warn",
-                        cause=text,
-                        summary=f"{node} differs from its {len(test.matrix.rows) - 1:,} peers: {text.removeprefix('its ')}",
-                    )
-                )
-    return found
 
 
 def _ungrouped(grouping: Grouping, fleet: Fleet) -> Coverage:

@@ -9,12 +9,16 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ahc_agent.measure import Measurement
 from ahc_server.judge.outliers import Floats, Ints
 from ahc_server.session import Session
+
+if TYPE_CHECKING:
+    from ahc_server.judge.disks import DiskNames
 
 #: Of a measurement whose samples were mostly disturbed, by what nobody noted: the part of its loss that may be excused.
 _DOUBT_UNKNOWN = 0.5
@@ -122,8 +126,8 @@ class CellWriter:
         )
 
 
-def write_measurements(session: Session, rows: dict[str, int], to: CellWriter) -> None:
-    """Add every measurement of every node. ``rows`` maps machine keys to rows."""
+def write_measurements(session: Session, rows: dict[str, int], disks: DiskNames, to: CellWriter) -> None:
+    """Add every measurement of every node. ``rows`` maps machine keys to rows; a disk's part is the name of its place."""
     layouts: dict[tuple[str, int], list[tuple[str, str, str, int]]] = {}
     for record in session.outcomes:
         row = rows.get(record.machine)
@@ -133,11 +137,12 @@ def write_measurements(session: Session, rows: dict[str, int], to: CellWriter) -
         layout = layouts.setdefault((record.job, record.hosts), [])
         for position, taken in enumerate(record.outcome.measurements):
             here = layout[position] if position < len(layout) else None
-            if here is not None and here[:3] == (taken.part, taken.quantity, taken.component):
+            part = taken.part if taken.component != "disk" else disks.common(row, taken.part)
+            if here is not None and here[:3] == (part, taken.quantity, taken.component):
                 column = here[3]
             else:
-                column = to.column(_metric(taken, record.job, record.hosts))
-                entry = (taken.part, taken.quantity, taken.component, column)
+                column = to.column(_metric(taken, part, record.job, record.hosts))
+                entry = (part, taken.quantity, taken.component, column)
                 if here is None:
                     layout.append(entry)
                 else:
@@ -157,8 +162,8 @@ def nonsense(value: float, higher_is_better: bool) -> bool:
     return not (0 <= value < _IMPOSSIBLE) or (value == 0 and not higher_is_better)
 
 
-def _metric(taken: Measurement, job: str, hosts: int) -> Metric:
-    return Metric(taken.component, taken.part, taken.quantity, taken.unit, taken.higher_is_better, job, hosts)
+def _metric(taken: Measurement, part: str, job: str, hosts: int) -> Metric:
+    return Metric(taken.component, part, taken.quantity, taken.unit, taken.higher_is_better, job, hosts)
 
 
 def within(taken: Measurement) -> float:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import cast
 
 import msgspec
 import numpy as np
 
 from ahc_server.judge import wording
-from ahc_server.judge.hardware import FACTS, Hardware
+from ahc_server.judge.disks import DiskNames
 from ahc_server.judge.model import Component, Direction, Evidence, Finding, Kind, Severity
 from ahc_server.judge.outliers import Bools
 from ahc_server.judge.suspects import GroupTest
@@ -30,24 +30,28 @@ class _Sheep:
 
 
 def slow_and_fast(
-    test: GroupTest, nodes: Sequence[str], hardware: Sequence[Hardware], usual: Hardware
+    test: GroupTest, nodes: Sequence[str], odd: Mapping[int, Mapping[str, str]], disks: DiskNames
 ) -> list[Finding]:
-    """Findings about nodes of one group that are slow or fast. ``nodes`` and ``hardware`` are of the whole fleet."""
+    """Findings about nodes of one group that are slow or fast. ``nodes`` are of the whole fleet; ``odd``: row → component → what
+    is different about the node itself, which is offered as the cause."""
     found: list[Finding] = []
     for place in np.flatnonzero(np.any(test.slow | test.fast | test.cannot_tell, axis=1)).tolist():
         row = int(test.matrix.rows[place])
-        slow = [_finding(test, place, nodes[row], sheep, "slow") for sheep in _sheep(test, place, test.slow)]
-        odd = odd_facts(hardware[row], usual)
-        slow = [msgspec.structs.replace(each, cause=odd.get(each.component)) for each in slow]
+        slow = [
+            _finding(test, place, nodes[row], sheep, "slow", disks)
+            for sheep in _sheep(test, place, test.slow)
+        ]
+        causes = odd.get(row, {})
+        slow = [msgspec.structs.replace(each, cause=causes.get(each.component)) for each in slow]
         found += fold_what_the_cpu_drags(test, place, slow)
         accused = {each.component for each in slow}
         found += [
-            _finding(test, place, nodes[row], sheep, "fast")
+            _finding(test, place, nodes[row], sheep, "fast", disks)
             for sheep in _sheep(test, place, test.fast)
             if sheep.component not in accused
         ]
         found += [
-            _finding(test, place, nodes[row], sheep, "not-measured")
+            _finding(test, place, nodes[row], sheep, "not-measured", disks)
             for sheep in _sheep(test, place, test.cannot_tell)
             if sheep.component not in accused
         ]
@@ -70,7 +74,7 @@ def _sheep(test: GroupTest, place: int, flags: Bools) -> list[_Sheep]:
     return sheep
 
 
-def _finding(test: GroupTest, place: int, node: str, sheep: _Sheep, kind: Kind) -> Finding:
+def _finding(test: GroupTest, place: int, node: str, sheep: _Sheep, kind: Kind, disks: DiskNames) -> Finding:
     columns = _evidence_columns(test, place, sheep.subjects, worse=kind != "fast")
     effects = test.found.effect[place]
     # The headline is the middle one of the throughputs, or of the times where only times differ.
@@ -81,7 +85,10 @@ def _finding(test: GroupTest, place: int, node: str, sheep: _Sheep, kind: Kind) 
     severity: Severity = "info"
     if kind == "slow":
         severity = "fail" if -effect >= test.limits[head].fail else "warn"
+    row = int(test.matrix.rows[place])
     names = [test.subjects[number].part for number in sheep.subjects]
+    if sheep.component == "disk":
+        names = _disk_names(row, names, disks)
     title = wording.parts(sheep.component, sorted(names, key=wording.natural_key))
     measured = _comparison(test, place, head)
     others = [c for c in columns if c != head]
@@ -106,7 +113,7 @@ def _finding(test: GroupTest, place: int, node: str, sheep: _Sheep, kind: Kind) 
         severity=severity,
         effect=rounded(effect, 4),
         q=significant(float(np.nanmin(q[place, list(sheep.subjects)]))),
-        metrics=[evidence(test, place, c) for c in sorted(columns, key=lambda c: (c != head, c))],
+        metrics=[_evidence(test, place, c, disks) for c in sorted(columns, key=lambda c: (c != head, c))],
         summary=text + tail,
     )
 
@@ -144,8 +151,17 @@ def _short(test: GroupTest, place: int, column: int) -> str:
     return f"{wording.what(metric)} {wording.percent(ratio - 1)}"
 
 
-def evidence(test: GroupTest, place: int, column: int) -> Evidence:
+def _disk_names(row: int, places: Sequence[str], disks: DiskNames) -> list[str]:
+    """The node's own names; of a single disk also what helps to find it in the machine."""
+    if len(places) == 1 and (disk := disks.disk(row, places[0])) is not None:
+        return [wording.disk_label(disk)]
+    return [disks.own(row, place) for place in places]
+
+
+def _evidence(test: GroupTest, place: int, column: int, disks: DiskNames) -> Evidence:
     metric = test.metrics[column]
+    if metric.component == "disk":
+        metric = replace(metric, part=disks.own(int(test.matrix.rows[place]), metric.part))
     return Evidence(
         name=metric.name,
         value=significant(float(test.matrix.value[place, column]), 6),
@@ -180,15 +196,6 @@ def fold_what_the_cpu_drags(test: GroupTest, place: int, slow: list[Finding]) ->
         summary=f"{facts}; with it {names}; check {check}",
     )
     return [joined, *(each for each in slow if each is not cpu and each not in dragged)]
-
-
-def odd_facts(mine: Hardware, usual: Hardware) -> dict[str, str]:
-    """Component → how a node's hardware differs from what is usual in its group."""
-    return {
-        component: f"its {name}: {fact}, where its peers have {common}"
-        for (name, component), fact, common in zip(FACTS, mine.facts(), usual.facts(), strict=True)
-        if fact is not None and common is not None and fact != common
-    }
 
 
 def rounded(value: float, digits: int) -> float:

@@ -46,8 +46,8 @@ FACTS: tuple[tuple[str, str], ...] = (
 def hardware_of(inventories: list[Inventory | None]) -> list[Hardware]:
     """The facts of each node of a fleet; sizes are named alike over the whole fleet."""
     known = [inventory for inventory in inventories if inventory is not None]
-    memory_names = _classes(i.memory.total_bytes for i in known)
-    disk_names = _classes(d.size_bytes for i in known for d in i.disks)
+    memory_names = classes(i.memory.total_bytes for i in known)
+    disk_names = classes(d.size_bytes for i in known for d in i.disks)
     return [
         Hardware() if inventory is None else _hardware(inventory, memory_names, disk_names)
         for inventory in inventories
@@ -104,7 +104,7 @@ def _counted(names: Iterable[str]) -> str:
     return " + ".join(f"{count} × {name}" for name, count in sorted(Counter(names).items()))
 
 
-def _classes(sizes: Iterable[int | None]) -> dict[int, int]:
+def classes(sizes: Iterable[int | None]) -> dict[int, int]:
     """Each size → the commonest size of its class: those within 6 % of the class's smallest."""
     named: dict[int, int] = {}
     counted = Counter(size for size in sizes if size)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from ahc_agent.facts import Disk
 from ahc_server.judge.features import Metric
 
 MINUS = "−"
@@ -117,6 +118,13 @@ def parts(component: str, names: Sequence[str]) -> str:
     if component == "disk":
         return f"disk {names[0]}" if len(names) == 1 else f"disks {listed(names)}"
     return {"cpu": "CPU", "numa": "NUMA"}.get(component, component)
+
+
+def disk_label(disk: Disk) -> str:
+    """What a technician needs to find a disk: "sdb (ST4000NM0035, serial ZC14X2)"."""
+    known = [disk.model, f"serial {disk.serial}" if disk.serial else None]
+    told = ", ".join(each for each in known if each)
+    return f"{disk.name} ({told})" if told else disk.name
 
 
 def _part(name: str) -> str:

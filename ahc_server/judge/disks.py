@@ -1,0 +1,126 @@
+"""Which disk of one node is to be compared with which of another.
+
+The kernel numbers disks as it finds them, so the same disk is ``sda`` on one machine and ``sdb`` on its twin. Within a group,
+disks are matched by what they are: size, kind and model, equal ones by the order of their names. A disk that has no like in the
+group takes a place that is left, so that the wrong disk in the right place is seen beside those of its peers.
+A place that is common to the group is called as most of its nodes call the disk there.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from ahc_agent.facts import Disk, Inventory
+from ahc_server.judge.hardware import classes
+from ahc_server.judge.outliers import Ints
+from ahc_server.judge.wording import natural_key
+
+#: What a disk is: the usual size of its class, whether it rotates, its model.
+_What = tuple[int, str, str]
+
+#: Disks take their places in these rounds: those that are alike in everything first, whatever is left last.
+_ALIKE: tuple[Callable[[_What], object], ...] = (
+    lambda what: what,
+    lambda what: what[:2],
+    lambda what: what[1],
+    lambda what: None,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DiskNames:
+    """For each row: a node's own name of a disk → the name of its place in the group, and back to the disk."""
+
+    _common: dict[int, dict[str, str]] = field(default_factory=dict)
+    _disks: dict[int, dict[str, Disk]] = field(default_factory=dict)
+
+    def common(self, row: int, own: str) -> str:
+        """The name of the place; a disk that the inventory does not know keeps its own, unless that is another's."""
+        known = self._common.get(row, {})
+        return known.get(own) or (f"{own}~" if own in known.values() else own)
+
+    def disk(self, row: int, common: str) -> Disk | None:
+        """The disk of a node that has this place in its group."""
+        return self._disks.get(row, {}).get(common)
+
+    def own(self, row: int, common: str) -> str:
+        """What the node itself calls the disk."""
+        disk = self.disk(row, common)
+        return common if disk is None else disk.name
+
+
+def match_disks(inventories: Sequence[Inventory | None], groups: Iterable[Ints]) -> DiskNames:
+    """Match the disks of each group's nodes. The order of nodes makes no difference."""
+    sizes = classes(disk.size_bytes for each in inventories if each is not None for disk in each.disks)
+    common: dict[int, dict[str, str]] = {}
+    disks: dict[int, dict[str, Disk]] = {}
+    for group in groups:
+        members = {int(row): known for row in group if (known := inventories[int(row)]) is not None}
+        places = _places(members, sizes)
+        names = _names(places.values())
+        for row, of_node in places.items():
+            common[row] = {disk.name: names[place] for place, disk in of_node.items()}
+            disks[row] = {names[place]: disk for place, disk in of_node.items()}
+    return DiskNames(common, disks)
+
+
+def _places(members: dict[int, Inventory], sizes: dict[int, int]) -> dict[int, dict[int, Disk]]:
+    """Row → place → disk. The places are the disks that most nodes have; what is more than those gets places behind them."""
+
+    def what(disk: Disk) -> _What:
+        return sizes.get(disk.size_bytes or 0, 0), str(disk.rotational), disk.model or ""
+
+    layouts = Counter(tuple(sorted(map(what, inventory.disks))) for inventory in members.values())
+    usual = max(layouts, key=lambda each: (layouts[each], each), default=())
+    return {
+        row: _seated([(disk, what(disk)) for disk in _by_name(inventory.disks)], usual)
+        for row, inventory in members.items()
+    }
+
+
+def _by_name(disks: Iterable[Disk]) -> list[Disk]:
+    return sorted(disks, key=lambda disk: natural_key(disk.name))
+
+
+def _seated(disks: list[tuple[Disk, _What]], usual: tuple[_What, ...]) -> dict[int, Disk]:
+    """Number of the place → disk, for one node."""
+    seated: dict[int, Disk] = {}
+    standing = disks
+    for key in _ALIKE:
+        free: dict[object, list[int]] = defaultdict(list)
+        for number in range(len(usual) - 1, -1, -1):
+            if number not in seated:
+                free[key(usual[number])].append(number)
+        left = []
+        for disk, what in standing:
+            places = free.get(key(what))
+            if places:
+                seated[places.pop()] = disk
+            else:
+                left.append((disk, what))
+        standing = left
+    return seated | {len(usual) + number: disk for number, (disk, _) in enumerate(standing)}
+
+
+def _names(places: Iterable[dict[int, Disk]]) -> dict[int, str]:
+    """The name that is commonest for each place; each name for one place, the most frequent first."""
+    counted: dict[int, Counter[str]] = defaultdict(Counter)
+    for of_node in places:
+        for place, disk in of_node.items():
+            counted[place][disk.name] += 1
+    wishes = [(-many, place, name) for place, of in counted.items() for name, many in of.items()]
+    names: dict[int, str] = {}
+    taken: set[str] = set()
+    for _, place, name in sorted(wishes):
+        if place not in names and name not in taken:
+            names[place] = name
+            taken.add(name)
+    for place in sorted(counted.keys() - names.keys()):
+        name = min(counted[place])
+        while name in taken:
+            name += "~"
+        names[place] = name
+        taken.add(name)
+    return names
