@@ -135,3 +135,15 @@ def test_a_bmc_without_a_lan_channel_is_told(tmp_path: Path, monkeypatch: pytest
     root = Root(tmp_path)
     assert bmc.ask_ipmitool(root, Bmc()).firmware == "7.00"
     assert root.trouble == ["ipmitool: no LAN channel answers"]
+
+
+def test_a_bmc_that_stops_answering_has_told_its_firmware(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_ipmitool(
+        tmp_path / "bin", monkeypatch, lan_channel=1, body='case "$*" in "lan print"*) sleep 60 ;; esac'
+    )
+    monkeypatch.setattr(bmc, "_TIME_LIMIT_S", 0.5)
+    root = Root(tmp_path)
+    assert bmc.ask_ipmitool(root, Bmc()) == Bmc(firmware="7.00", manufacturer_id=674, product_id=256)
+    assert root.trouble == ["ipmitool: did not end within its time limit and was killed"]

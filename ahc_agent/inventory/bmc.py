@@ -57,13 +57,17 @@ def ask_ipmitool(root: Root, bmc: Bmc) -> Bmc:
     """Fill ``bmc`` by ipmitool; what it cannot say goes to ``root.trouble``."""
     try:
         info = parse_mc_info(programs.run(["ipmitool", "mc", "info"], time_limit_s=_TIME_LIMIT_S).text())
-        lan = _first_lan()
     except ProgramError as error:
         root.trouble.append(str(error))
         return bmc
-    if lan is None:
-        root.trouble.append("ipmitool: no LAN channel answers")
-        lan = Bmc()
+    lan: Bmc | None = None
+    try:
+        lan = _first_lan()
+        if lan is None:
+            root.trouble.append("ipmitool: no LAN channel answers")
+    except ProgramError as error:
+        root.trouble.append(str(error))
+    lan = lan or Bmc()
     return Bmc(
         address=lan.address,
         mac=lan.mac,
