@@ -94,6 +94,13 @@ def test_what_cannot_run_is_said_with_the_right_exit_code(stage: Stage) -> None:
     assert code == 2 and "shipped: network, quick, standard" in err
 
 
+@pytest.mark.parametrize("bind", ["nonsense", "tcp://127.0.0.1:99999", "tcp://127.0.0.1", "ipc:///tmp/x"])
+def test_where_nobody_can_listen_is_wrong_use(stage: Stage, bind: str) -> None:
+    code, out, err = stage.ahc("serve", "--bind", bind)
+    assert (code, out) == (2, "")
+    assert "tcp://HOST:PORT is meant" in err
+
+
 def test_a_store_has_one_server(stage: Stage) -> None:
     server = stage.serve()
     code, _, err = stage.ahc("serve", "--bind", "tcp://127.0.0.1:*")

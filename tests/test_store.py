@@ -264,9 +264,9 @@ def test_a_damaged_file_is_named_with_what_to_do(tmp_path: Path) -> None:
 
 
 def test_a_folder_in_the_way_is_said(tmp_path: Path) -> None:
-    with pytest.raises(CannotAnswer, match="cannot be opened"):
+    with pytest.raises(CannotAnswer, match="is a folder"):
         Store(tmp_path, write=True)
-    with pytest.raises(CannotAnswer):
+    with pytest.raises(CannotAnswer, match="is a folder"):
         Store(tmp_path)
 
 

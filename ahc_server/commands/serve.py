@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from pathlib import Path
 
 import click
 
+from ahc_agent.errors import UsageError
 from ahc_server.paths import Where
 
 
@@ -67,9 +69,17 @@ def command(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
     options = Options(
-        bind=bind,
+        bind=checked_bind(bind),
         authorized_keys=None if authorized_keys is None else read_authorized_keys(authorized_keys),
         allow_destructive=allow_destructive,
         heartbeat_s=heartbeat,
     )
     serve(where, options, started=started, stopping=lambda: stop)
+
+
+def checked_bind(text: str) -> str:
+    """Where to listen, as an operator typed it; raises UsageError. libzmq would take port 99999 for 34463."""
+    found = re.fullmatch(r"tcp://(\*|[\w.\-]+|\[[0-9a-fA-F:.]+(%[\w.\-]+)?\]):(\*|\d{1,5})", text)
+    if not found or (found[3] != "*" and int(found[3]) > 65535):
+        raise UsageError(f"--bind {text!r}: tcp://HOST:PORT is meant, tcp://*:5570 for example")
+    return text

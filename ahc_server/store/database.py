@@ -58,6 +58,8 @@ CREATE INDEX results_of_session ON results (session);
 
 def open_for_writing(path: Path) -> sqlite3.Connection:
     """Open, or make where it is not there, with its folder (mode 0700). Raises CannotAnswer."""
+    if path.is_dir():
+        raise CannotAnswer(f"{path}: is a folder (name the store's file with --store)")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         database = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
