@@ -10,7 +10,8 @@ from typing import TypeVar
 
 import pytest
 
-from ahc_server.lab import kernel, ledger, processes
+from ahc_agent.errors import CannotAnswer
+from ahc_server.lab import cgroups, kernel, ledger, processes
 
 
 def _why_no_lab() -> str:
@@ -37,7 +38,7 @@ def traces(lab_id: str) -> list[str]:
     left = [f"process {pid}" for pid in processes.marked(lab_id)]
     left += [f"ledger {path}" for path in ledger.folder().glob(f"{lab_id}*")]
     left += [str(path) for base in ("/tmp", "/var/tmp") for path in Path(base).glob(f"*{lab_id}*")]
-    left += [str(path) for path in Path("/sys/fs/cgroup").glob(f"**/*{lab_id}*")]
+    left += [str(group) for group in _cgroups(lab_id) if group.exists()]
     for backing in Path("/sys/block").glob("loop*/loop/backing_file"):
         try:
             if lab_id in backing.read_text():
@@ -45,6 +46,13 @@ def traces(lab_id: str) -> list[str]:
         except OSError:
             continue
     return left
+
+
+def _cgroups(lab_id: str) -> list[Path]:
+    try:
+        return [folder / f"{ledger.PREFIX}{lab_id}" for folder in cgroups.find().folders]
+    except CannotAnswer:
+        return []
 
 
 def network_namespaces() -> dict[int, int]:
