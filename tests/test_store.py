@@ -172,6 +172,14 @@ def test_the_newest_session_is_meant_where_none_is_named(store: Store) -> None:
         store.load_session("three")
 
 
+def test_a_clock_that_was_set_back_makes_no_session_older(store: Store) -> None:
+    with store.transaction():
+        for name, at_s in (("before", 2e9), ("after", 1e9)):
+            store.create_session(name, name, "plan", "text", [], at_s)
+    assert store.load_session().name == "after"
+    assert [one.name for one in store.sessions()] == ["after", "before"]
+
+
 def test_names_are_taken_once(store: Store) -> None:
     begin(store)
     with pytest.raises(ValueError, match="'s' already"), store.transaction():

@@ -162,6 +162,11 @@ def test_what_is_wrong_is_told_by_kind(frame: bytes, kind: str) -> None:
     assert kind_of(frame) == kind
 
 
+def test_what_is_wrong_is_told_without_stray_quotes() -> None:
+    with pytest.raises(WireError, match=r"field `v`$"):
+        read_from_agent(b"\x80")
+
+
 def test_a_callers_own_limit_counts() -> None:
     frame = encode(hello())
     assert read_from_agent(frame, limit=len(frame)) == hello()

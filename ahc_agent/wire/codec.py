@@ -97,4 +97,4 @@ def read_from_server(frame: bytes | memoryview, limit: int = FRAME_LIMIT_BYTES) 
 
 def _shorten(error: BaseException) -> str:
     """An error's text for one line of a log; it may quote what the peer sent."""
-    return ascii(str(error))[1:201]
+    return ascii(str(error))[1:-1][:200]

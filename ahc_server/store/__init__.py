@@ -108,14 +108,14 @@ class Store:
     # ── reading ────────────────────────────────────────────────────────────────────────────────────
 
     def sessions(self) -> list[SessionSummary]:
-        """All sessions, newest first."""
+        """All sessions, newest first: in the order in which they came in, whatever the clock said."""
         with self._typed():
             rows = self._db.execute(
                 "SELECT name, plan_name, state, created_s, ended_s,"
                 " (SELECT count(*) FROM participants p WHERE p.session = s.session),"
                 " (SELECT count(*) FROM participants p WHERE p.session = s.session AND lost IS NOT NULL),"
                 " (SELECT count(*) FROM results r WHERE r.session = s.session)"
-                " FROM sessions s ORDER BY created_s DESC, session DESC"
+                " FROM sessions s ORDER BY session DESC"
             ).fetchall()
         return [SessionSummary(*row) for row in rows]
 
@@ -157,7 +157,7 @@ class Store:
             where, values = ("WHERE name = ?", (name,)) if name is not None else ("", ())
             row = self._db.execute(
                 "SELECT session, name, plan, state, created_s FROM sessions"
-                f" {where} ORDER BY created_s DESC, session DESC LIMIT 1",
+                f" {where} ORDER BY session DESC LIMIT 1",
                 values,
             ).fetchone()
             if row is None:
