@@ -1,0 +1,1 @@
+"""Benchmarks, peers side by side, and the labelled fleets that the judge is scored on."""
