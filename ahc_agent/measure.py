@@ -15,7 +15,7 @@ import msgspec
 from ahc_agent.facts import Finite as Finite
 from ahc_agent.facts import Text
 
-Component = Literal["cpu", "memory", "numa", "disk", "network", "health"]
+Component = Literal["cpu", "memory", "numa", "disk", "network", "health", "system"]
 Stop = Literal["converged", "time", "samples", "cancelled"]
 
 
@@ -48,7 +48,7 @@ class Sample(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
 class Measurement(msgspec.Struct, kw_only=True, frozen=True):
     """One metric of one node.
 
-    ``value`` is the mean of the undisturbed samples (of all where every one is disturbed), ``None`` with an ``error``
+    ``value`` is the mean of the undisturbed samples (of all where fewer than three are), ``None`` with an ``error``
     where there is no measurement. ``ci95`` is the half width of the 95 % confidence interval of the mean, in the
     metric's unit. ``higher_is_better`` tells the judge which side is the bad one.
     """
