@@ -4,9 +4,9 @@ No I/O, no clock, no randomness of its own. What it needs after ``kill -9`` it f
 on the disk before messages go out.
 
 The life of a task: *assigned* → (pairs: *going*) → *done*, *failed*, *cancelled* as its result says; *lost* when its machine is
-gone; *timeout* when it says nothing. A unit that was lost on the way gets one second chance at the end of its step, if its
-machines are there again; the first tasks are then marked *again* and no longer count. No step waits for
-anybody beyond a time limit.
+gone; *timeout* when it says nothing. A unit that was lost on the way, or whose machine was away at its turn, gets one second
+chance at the end of its step, if its machines are there again; the first tasks are then marked *again* and no longer count. No
+step waits for anybody beyond a time limit.
 """
 
 from __future__ import annotations
@@ -325,14 +325,13 @@ class Conductor(Ground):
         state, reason = why_not or ("assigned", None)
         for task_id, role, machine in zip(group.task_ids, group.roles, unit, strict=True):
             number = run.step.number
-            begun = 0 if why_not else attempt
             self._keep(
                 records.TaskRow(
-                    task_id, number, run.wave, machine, group.group_id, role, begun, state, reason
+                    task_id, number, run.wave, machine, group.group_id, role, attempt, state, reason
                 )
             )
         if why_not is not None:
-            run.done += 1
+            run.skip(group, lost=state == "lost")
             self._skips += 1
             return
         group.ready_by_s = self._now.monotonic_s + READY_S

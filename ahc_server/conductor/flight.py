@@ -98,6 +98,12 @@ class StepRun:
         group.flights[flight.role] = flight
         self.flights[flight.task_id] = self.of_machine[flight.machine] = flight
 
+    def skip(self, group: Group, *, lost: bool) -> None:
+        """A unit that was not started. One whose machine was away gets its second chance."""
+        self.done += 1
+        if lost and group.attempt == 1:
+            self.lost[group.unit] = group
+
     def land(self, flight: Flight, *, lost: bool) -> None:
         """A task is over. A unit that was lost the first time gets its second chance."""
         group = flight.group
