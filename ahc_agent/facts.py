@@ -311,7 +311,10 @@ class Health(Fact, kw_only=True):
 
 
 class Inventory(Fact, kw_only=True):
-    """Everything that one machine knows of itself, and what it could not read (``errors``)."""
+    """Everything that one machine knows of itself, and what it could not read (``errors``).
+
+    ``extra``: facts of other tools for which there is no field here, as they were told: "kind/part/item" → text.
+    """
 
     schema: str = SCHEMA
     collected_at: Text
@@ -325,3 +328,4 @@ class Inventory(Fact, kw_only=True):
     pci: list[PciDevice] = []
     bmc: Bmc | None = None
     health: Health = msgspec.field(default_factory=Health)
+    extra: Annotated[dict[Text, Text], msgspec.Meta(max_length=100_000)] = {}

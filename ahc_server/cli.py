@@ -11,6 +11,7 @@ from ahc_server import __version__
 from ahc_server.paths import Where, default_store
 
 COMMANDS = {
+    "import": ("ahc_server.commands.import_", "command", "take results of others into the store"),
     "lab": ("ahc_server.commands.lab", "command", "a fleet in a box on this machine, with faults on purpose"),
     "report": ("ahc_server.commands.report", "command", "who is different, how much, and why"),
     "run": ("ahc_server.commands.run", "command", "run a plan on the agents that are there"),

@@ -55,7 +55,7 @@ def virtualization(root: Root, system: System) -> str | None:
     if cpuinfo.get("vendor_id") == "IBM/S390":
         return _on_s390(root)
     words = [system.vendor, system.product, system.board_vendor, system.bios.vendor, system.bios.version]
-    named = _match(words, _FIRMWARE)
+    named = named_by_firmware(words)
     if "flags" in cpuinfo and "cpu family" in cpuinfo:
         if named or "hypervisor" not in cpuinfo["flags"].split():
             return _kvm_in_qemu(root, named) if named else "none"
@@ -83,6 +83,11 @@ def _on_s390(root: Root) -> str | None:
     if not sysinfo:
         return None
     return _match([sysinfo.get("VM00 Control Program")], _S390_CONTROL_PROGRAMS) or "pr/sm"
+
+
+def named_by_firmware(words: list[str | None]) -> str | None:
+    """The hypervisor that firmware strings (vendor, product, board, BIOS) name, None where they name none."""
+    return _match(words, _FIRMWARE)
 
 
 def _match(words: list[str | None], table: tuple[tuple[str, str], ...]) -> str | None:

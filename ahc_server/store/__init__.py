@@ -16,7 +16,7 @@ from ahc_agent.wire.messages import Hello, PairOutcome, TaskOutcome
 from ahc_server.ids import Prefer, assign_ids
 from ahc_server.session import NodeRecord, OutcomeRecord, Session, StepRecord
 from ahc_server.store import database, records
-from ahc_server.store.saved import SavedSession, SessionSummary, Standing
+from ahc_server.store.saved import Members, SavedSession, SessionSummary, Standing
 from ahc_server.store.writers import WRITERS
 
 __all__ = ["Store"]
@@ -138,6 +138,26 @@ class Store:
             nodes=len(lost),
             lost={machine: reason for machine, reason in lost if reason is not None},
         )
+
+    def members(self, name: str) -> Members:
+        """The machines of a session and their tasks. Raises NoData."""
+        with self._typed():
+            row = self._db.execute(
+                "SELECT session, plan_name, (SELECT max(ended_s) FROM steps st WHERE st.session = s.session)"
+                " FROM sessions s WHERE name = ?",
+                (name,),
+            ).fetchone()
+            if row is None:
+                raise NoData(f"{self.path}: no session {name!r} (`ahc sessions` lists them)")
+            tasks = self._db.execute(
+                "SELECT p.machine, coalesce(max(t.task_id), '') FROM participants p"
+                " LEFT JOIN tasks t ON t.session = p.session AND t.machine = p.machine"
+                " WHERE p.session = ? GROUP BY p.machine",
+                (row[0],),
+            )
+            return Members(
+                number=row[0], plan_name=row[1], ended_s=row[2] or 0.0, task_of=dict(tasks.fetchall())
+            )
 
     def unfinished(self) -> SavedSession | None:
         """The session that a server left running, for going on with it."""

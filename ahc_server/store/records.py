@@ -33,6 +33,14 @@ class ParticipantState:
 
 
 @dataclass(frozen=True, slots=True)
+class ParticipantAdded:
+    """A machine that takes part from now on, after those that are there."""
+
+    machine: str
+    hello: Hello
+
+
+@dataclass(frozen=True, slots=True)
 class StepStarted:
     """A step begins on these machines; ``hosts`` of them at once."""
 
@@ -87,6 +95,15 @@ class ResultCame:
 
 
 @dataclass(frozen=True, slots=True)
+class ResultKept:
+    """The packed outcome of a task that is there and done. What comes from files by the thousand is packed as it comes."""
+
+    task_id: str
+    payload: bytes
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class SessionChanged:
     state: SessionState
     at_s: float
@@ -96,10 +113,12 @@ class SessionChanged:
 Record = (
     ParticipantSeen
     | ParticipantState
+    | ParticipantAdded
     | StepStarted
     | StepEnded
     | TaskRow
     | TaskChanged
     | ResultCame
+    | ResultKept
     | SessionChanged
 )

@@ -45,6 +45,16 @@ class SavedSession:
     inventories: dict[str, Inventory]
 
 
+@dataclass(frozen=True, slots=True)
+class Members:
+    """Who takes part in a session: machine → its last task there. ``ended_s`` of its last step, 0 where none ended."""
+
+    number: int
+    plan_name: str
+    ended_s: float
+    task_of: dict[str, str]
+
+
 class Standing(msgspec.Struct, kw_only=True, tag_field="type", tag="standing"):
     """How far a session is. ``step`` counts from 1, 0 before the first; ``done`` and ``units`` count the step's measurements
     (a pair is one). ``nodes`` take part, ``lost`` of them are not there: machine → reason. ``waiting`` says for what, if so."""

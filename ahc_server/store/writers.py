@@ -29,6 +29,14 @@ def _participant(db: sqlite3.Connection, session: int | None, it: records.Partic
     )
 
 
+def _participant_added(db: sqlite3.Connection, session: int | None, it: records.ParticipantAdded) -> None:
+    db.execute(
+        "INSERT INTO participants (session, machine, position, hello)"
+        " SELECT ?, ?, coalesce(max(position) + 1, 0), ? FROM participants WHERE session = ?",
+        (session, it.machine, _pack(it.hello), session),
+    )
+
+
 def _step_started(db: sqlite3.Connection, session: int | None, it: records.StepStarted) -> None:
     db.execute(
         "INSERT INTO steps (session, step, job, component, hosts, machines, state, started_s)"
@@ -84,6 +92,13 @@ def _result(db: sqlite3.Connection, session: int | None, it: records.ResultCame)
         log.info("%s sent a result of %s, no task of its own: dropped", it.machine, ascii(it.task_id))
 
 
+def _result_kept(db: sqlite3.Connection, session: int | None, it: records.ResultKept) -> None:
+    db.execute(
+        "INSERT OR IGNORE INTO results (task_id, session, received_s, payload) VALUES (?,?,?,?)",
+        (it.task_id, session, it.at_s, it.payload),
+    )
+
+
 def _session(db: sqlite3.Connection, session: int | None, it: records.SessionChanged) -> None:
     ended = it.at_s if it.state in ("done", "stopped") else None
     db.execute(
@@ -95,10 +110,12 @@ def _session(db: sqlite3.Connection, session: int | None, it: records.SessionCha
 WRITERS: dict[type, Callable[[sqlite3.Connection, int | None, Any], None]] = {
     records.ParticipantSeen: _seen,
     records.ParticipantState: _participant,
+    records.ParticipantAdded: _participant_added,
     records.StepStarted: _step_started,
     records.StepEnded: _step_ended,
     records.TaskRow: _task,
     records.TaskChanged: _task_changed,
     records.ResultCame: _result,
+    records.ResultKept: _result_kept,
     records.SessionChanged: _session,
 }

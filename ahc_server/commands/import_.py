@@ -1,0 +1,120 @@
+"""``ahc import``: results of others into the store."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import click
+
+from ahc_agent.errors import FileFormatError, UsageError
+from ahc_server.importers import Unrecognised, read_file
+from ahc_server.importers.files import Candidate, find, shown
+from ahc_server.importers.session import Gathering, gathering_for, write
+from ahc_server.paths import Where
+from ahc_server.store import Store
+
+#: Files of these names are meant to be results: what cannot be read of them is a loss, in a folder too.
+_RESULTS = frozenset({".hw", ".json"})
+_MOST_REMARKS = 20
+
+
+@dataclass(slots=True)
+class _Told:
+    """What became of the files."""
+
+    by_format: Counter[str] = field(default_factory=Counter)
+    measurements: int = 0
+    bad: list[str] = field(default_factory=list)
+    passed_over: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+
+@click.command("import")
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True)
+@click.option(
+    "--session", "name", metavar="NAME", required=True, help="Name of the session that is made of them."
+)
+@click.option("--add", is_flag=True, help="Add machines to a session that an import made.")
+@click.pass_obj
+def command(where: Where, paths: tuple[str, ...], name: str, add: bool) -> None:
+    """Take results of others into the store as a session: files, or folders of them.
+
+    Read are eDeploy's .hw files, the JSON of hardware-detect, Ironic's inspection data and AHC's own JSON; which it is, the
+    content tells. What cannot be read is named on standard error with the reason. Ends with 1 where results were
+    left out, with 2 where there was nothing to take.
+
+    \b
+    Example: ahc import /var/lib/edeploy/health --session delivery-7
+    """
+    if not name.strip() or not name.isprintable() or len(name) > 200:
+        raise UsageError(f"--session {name!r}: a name of up to 200 printable characters is needed")
+    candidates = find(paths)
+    with Store(where.store, write=True) as store:
+        gathering = gathering_for(store, name, add=add)
+        told = _gather(candidates, gathering)
+        _say(told, gathering)
+        if not gathering.taken and not gathering.again:
+            raise UsageError(
+                f"nothing could be taken from {_many(len(candidates), 'file')}; no session was made"
+            )
+        if gathering.taken:
+            write(store, gathering)
+    click.echo(_summary(told, gathering))
+    if told.bad:
+        click.get_current_context().exit(1)
+
+
+def _gather(candidates: list[Candidate], gathering: Gathering) -> _Told:
+    told = _Told()
+    for candidate in candidates:
+        try:
+            for form, source, imported in read_file(candidate.path):
+                before = len(gathering.taken)
+                gathering.add(source, imported)
+                if len(gathering.taken) > before:
+                    told.by_format[form.name] += 1
+                    told.measurements += sum(each.value is not None for each in imported.measurements)
+                    told.remarks += imported.remarks
+        except Unrecognised as error:
+            if candidate.named or candidate.path.suffix in _RESULTS:
+                told.bad.append(str(error))
+            else:
+                told.passed_over.append(shown(candidate.path))
+        except FileFormatError as error:
+            told.bad.append(str(error))
+    return told
+
+
+def _say(told: _Told, gathering: Gathering) -> None:
+    """What was not taken, each file; and remarks about what was."""
+    for problem in told.bad:
+        click.echo(f"not taken: {problem}", err=True)
+    for remark in told.remarks[:_MOST_REMARKS]:
+        click.echo(f"note: {remark}", err=True)
+    if len(told.remarks) > _MOST_REMARKS:
+        click.echo(f"note: {len(told.remarks) - _MOST_REMARKS:,} more files lack values", err=True)
+    if told.passed_over:
+        shown_names = ", ".join(told.passed_over[:5])
+        rest = len(told.passed_over) - 5
+        click.echo(
+            f"passed over, no results of a machine: {shown_names}"
+            + (f" and {rest:,} more" if rest > 0 else ""),
+            err=True,
+        )
+    if gathering.again:
+        click.echo(f"there already, the same: {_many(gathering.again, 'machine')}", err=True)
+
+
+def _summary(told: _Told, gathering: Gathering) -> str:
+    formats = ", ".join(f"{count:,} × {name}" for name, count in sorted(told.by_format.items()))
+    return (
+        f"session {gathering.session}: {_many(len(gathering.taken), 'machine')} taken"
+        + (f" ({formats})" if formats else "")
+        + f", {_many(told.measurements, 'measurement')}\n"
+        + f"report: ahc report --session {gathering.session}"
+    )
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}" + ("" if count == 1 else "s")

@@ -1,0 +1,120 @@
+"""eDeploy's results of one machine: ``.hw`` files, and what ``hardware-detect`` prints as JSON."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+
+from ahc_agent.errors import FileFormatError
+from ahc_agent.measure import Measurement, Sample
+from ahc_server.importers import facts
+from ahc_server.importers.literal import looks_like_rows, read_rows
+from ahc_server.importers.metrics import Target, target
+from ahc_server.importers.model import Imported, Row, Source, Unrecognised
+from ahc_server.importers.tree import Tree, rows_of
+from ahc_server.importers.values import printable, utc
+
+_MOST_VALUE = 1e15
+_MOST_SAMPLES = 4096
+#: What only specifications have: variables, and the matcher's functions, as whole values.
+_SPECIFICATION = re.compile(
+    r"""(['"])(?:\$[\w-]+(?:=[^'"]*)?|(?:gt|ge|lt|le|in|range|rang|network|regexp|or|and|not)\([^'"\n]*\))\1"""
+)
+
+
+def knows_hw(source: Source) -> bool:
+    return source.json is None and looks_like_rows(source.text)
+
+
+def read_hw(source: Source) -> Imported:
+    if _SPECIFICATION.search(source.text):
+        raise Unrecognised(
+            source.file,
+            "an eDeploy specification, which says what a machine should be, not what one is",
+            remedy="import the .hw files that machines sent",
+        )
+    rows, remarks = read_rows(source.text, source.file)
+    if remarks and not rows:
+        raise Unrecognised(source.file, "a list, but none of its rows has three or four items")
+    return read(rows, remarks, source)
+
+
+def knows_json(source: Source) -> bool:
+    return rows_of(source.json) is not None
+
+
+def read_json(source: Source) -> Imported:
+    return read(rows_of(source.json) or [], [], source)
+
+
+def read(rows: list[Row], remarks: list[str], source: Source) -> Imported:
+    """Facts and measurements of the rows. Raises FileFormatError where there are none."""
+    if not rows:
+        raise FileFormatError(
+            source.file, "holds no results", remedy="was the health check run on the machine?"
+        )
+    others, measurements, lost = split(rows)
+    if lost:
+        remarks = [*remarks, f"{source.file}: {lost:,} values are missing or no numbers"]
+    inventory = facts.inventory_of(Tree(others), utc(source.at_unix_s))
+    return Imported(inventory=inventory, measurements=measurements, remarks=remarks)
+
+
+def split(rows: Iterable[Row]) -> tuple[list[Row], list[Measurement], int]:
+    """Facts, measurements, and how many values of measurements are lost.
+
+    A metric that stands in the file several times is one measurement with a sample for each.
+    """
+    others: list[Row] = []
+    values: dict[Target, list[float]] = {}
+    lost: dict[Target, str] = {}
+    for row in rows:
+        where = target(row[0], row[1], row[2])
+        if where is None:
+            others.append(row)
+            continue
+        taken = values.setdefault(where, [])
+        value = _rate(row[3])
+        if value is None:
+            lost.setdefault(where, _why(row[3]))
+        else:
+            taken.append(value * where.scale)
+    measured = [_measurement(where, taken, lost.get(where)) for where, taken in values.items()]
+    return others, measured, len(lost)
+
+
+def _rate(text: str | None) -> float | None:
+    """A rate or a duration: finite and not negative."""
+    try:
+        value = float(text)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return None
+    return value if 0 <= value <= _MOST_VALUE else None
+
+
+def _why(text: str | None) -> str:
+    word = printable((text or "").strip()[:40])
+    if word.lower() in ("", "none"):
+        return "the value is missing in the file"
+    return f"the file has no number but {word!r}"
+
+
+def _measurement(where: Target, taken: list[float], why: str | None) -> Measurement:
+    value = None
+    samples: list[Sample] = []
+    if len(taken) == 1:
+        value = taken[0]
+    elif taken:
+        value = math.fsum(taken) / len(taken)
+        samples = [Sample(value=each) for each in taken[:_MOST_SAMPLES]]
+    return Measurement(
+        component=where.component,
+        part=where.part,
+        quantity=where.quantity,
+        unit=where.unit,
+        higher_is_better=where.higher_is_better,
+        value=value,
+        samples=samples,
+        error=why if value is None else None,
+    )

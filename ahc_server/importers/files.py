@@ -1,0 +1,107 @@
+"""Files and folders that an operator names: found, bounded, read as text."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ahc_agent.errors import FileFormatError, UsageError
+from ahc_server.importers.model import Unrecognised
+
+MAX_FILE_BYTES = 16 * 2**20
+MAX_FILES = 100_000
+#: Ways in which compressed files begin.
+_PACKED = {
+    b"\x1f\x8b": "gzip",
+    b"\xfd7zXZ": "xz",
+    b"BZh": "bzip2",
+    b"PK\x03\x04": "zip",
+    b"\x28\xb5\x2f\xfd": "zstd",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One file. ``named``: the operator named it and not only its folder."""
+
+    path: Path
+    named: bool
+
+
+def find(paths: Sequence[str]) -> list[Candidate]:
+    """All regular files of the paths, each once; those of folders by name, hidden ones left out.
+
+    Raises UsageError where a path is not there, or is neither file nor folder.
+    """
+    found: dict[str, Candidate] = {}
+    for name in paths:
+        path = Path(name)
+        try:
+            mode = path.stat().st_mode
+        except OSError as error:
+            raise UsageError(f"{name}: {error.strerror or error}") from error
+        if stat.S_ISDIR(mode):
+            files = _files_of(path)
+        elif stat.S_ISREG(mode):
+            files = iter([Candidate(path, named=True)])
+        else:
+            raise UsageError(f"{name}: neither a file nor a folder")
+        for candidate in files:
+            found.setdefault(os.path.realpath(candidate.path), candidate)
+            if len(found) > MAX_FILES:
+                raise UsageError(f"{name}: more than {MAX_FILES:,} files; import them in parts, with --add")
+    return list(found.values())
+
+
+def _files_of(folder: Path) -> Iterator[Candidate]:
+    """Links to folders are not followed. Raises UsageError where a folder may not be read."""
+
+    def refuse(error: OSError) -> None:
+        raise UsageError(f"{error.filename}: {error.strerror}") from error
+
+    for where, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            path = Path(where, name)
+            if not name.startswith(".") and path.is_file():
+                yield Candidate(path, named=False)
+
+
+def read_text(path: Path) -> tuple[str, float]:
+    """The file's text and when it was last written. Raises FileFormatError, Unrecognised.
+
+    Opened without waiting, so that a pipe that took a file's place cannot hold us up. What is no UTF-8 becomes U+FFFD, what
+    cannot be printed a space.
+    """
+    name = shown(path)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+        with open(descriptor, "rb") as file:  # noqa: PTH123
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise FileFormatError(name, "is no regular file")
+            data = file.read(MAX_FILE_BYTES + 1) if status.st_size <= MAX_FILE_BYTES else b""
+    except OSError as error:
+        raise FileFormatError(name, f"cannot be read: {error.strerror or error}") from error
+    if status.st_size > MAX_FILE_BYTES or len(data) > MAX_FILE_BYTES:
+        raise FileFormatError(
+            name, f"larger than {MAX_FILE_BYTES // 2**20} MiB, which no machine's results are"
+        )
+    packed = next((kind for start, kind in _PACKED.items() if data.startswith(start)), None)
+    if packed is not None:
+        raise Unrecognised(name, f"compressed ({packed})", remedy="unpack it first")
+    if b"\0" in data:
+        raise Unrecognised(name, "holds NUL bytes: no text")
+    text = data.decode("utf-8-sig", errors="replace")
+    if not text.replace("\n", " ").replace("\t", " ").replace("\r", " ").isprintable():
+        text = "".join(c if c.isprintable() or c in "\n\t\r" else " " for c in text)
+    return text, max(0.0, status.st_mtime)
+
+
+def shown(path: Path) -> str:
+    """A file's name that is fit for a terminal."""
+    name = str(path)
+    return name if name.isprintable() else ascii(name)
