@@ -100,6 +100,12 @@ class Fleet:
         self._noise = noise
         self._heavy = heavy_tails
 
+    def with_noise(self, noise: float, seed: int) -> Fleet:
+        """What is measured from here on scatters by ``noise``."""
+        self._random = np.random.default_rng(seed)
+        self._noise = noise
+        return self
+
     def _scatter(self, noise: float) -> float:
         draw = self._random.standard_t(4) if self._heavy else self._random.standard_normal()
         return float(np.exp(noise * self._noise * draw))

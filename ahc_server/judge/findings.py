@@ -98,8 +98,9 @@ def _finding(test: GroupTest, place: int, node: str, sheep: _Sheep, kind: Kind, 
     text = f"{node}: {title}{':' if sheep.component != 'network' else ''} {measured}" + (
         f"; {also}" if also else ""
     )
+    only_times = {test.subjects[number].part for number in sheep.subjects} == {"rtt"}
     tail = {
-        "slow": f"; check {wording.advice(sheep.component, direction)}",
+        "slow": f"; check {wording.advice(sheep.component, 'rtt' if only_times else direction)}",
         "fast": "; check whether it really has the same hardware and settings",
         "not-measured": "; its samples were disturbed or its peers prove nothing, so it cannot be told: repeat",
     }[kind]

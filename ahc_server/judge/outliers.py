@@ -37,6 +37,8 @@ _PRIOR_DEGREES = 4.0
 #: Tails that are assumed before the fleet has shown its own, and how many values that assumption is worth.
 _TAIL_DEGREES = 5.0
 _TAIL_WEIGHT = 200.0
+#: From this many nodes on a metric's own spread is good enough to measure tails by.
+_OWN_SCALE_NODES = 10
 #: A ratio below exp(−7), under a thousandth, is as good as nothing.
 _DEEPEST = -7.0
 
@@ -106,7 +108,10 @@ def deviations(
     sigma, degrees = moderated(spread, count, np.maximum(rules.noise, typical_within), rules.family)
     own = half_widths / center
     error = np.hypot(sigma * np.sqrt(1 + np.pi / 2 / np.maximum(count, 1)), own / 1.96)
-    degrees = np.minimum(degrees, tail_degrees(distance / error))
+    # Metrics that scatter less than the prior and metrics that scatter more, on one scale, would look like heavy tails: where
+    # enough nodes tell, each is measured by its own spread.
+    scale = np.where((count >= _OWN_SCALE_NODES) & (spread > 0), spread, error)
+    degrees = np.minimum(degrees, tail_degrees(distance / scale))
 
     free = np.maximum(rules.floor, rules.floor_absolute / center) + own
     beyond = -distance - _as_distance(free, rules.sign)

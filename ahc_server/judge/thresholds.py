@@ -43,6 +43,8 @@ QUANTITIES: tuple[tuple[str, Limits], ...] = (
         r"(p99\d+|max)_us$",
         Limits(floor=1.0, fail=9.0, noise=0.30, floor_absolute=100.0, accuses=False),
     ),
+    # A node's round trip is the median over its peers of medians: it scatters less than what one disk tells.
+    (r"^(tcp|udp)_p50_us$", Limits(floor=0.3, fail=1.0, noise=0.05, floor_absolute=10.0)),
     (r"p9\d_us$", Limits(floor=0.5, fail=2.0, noise=0.15, floor_absolute=50.0)),
     (r"_us$", Limits(floor=0.3, fail=1.0, noise=0.08, floor_absolute=10.0)),
 )
@@ -58,7 +60,7 @@ class Thresholds:
 
     by_component: Mapping[str, Limits] = field(default_factory=lambda: COMPONENTS)
     by_quantity: tuple[tuple[str, Limits], ...] = QUANTITIES
-    alpha: float = 0.01
+    alpha: float = 0.02
     spread_limit: float = 0.25
     least_peers: int = 3
 

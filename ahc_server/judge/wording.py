@@ -24,6 +24,7 @@ ADVICE: dict[tuple[str, str | None], str] = {
         "network",
         "rx",
     ): "its cable, transceiver and switch port (CRC errors there), and interrupts on the node",
+    ("network", "rtt"): "interrupt coalescing and power-saving states, and the way that its packets take",
     ("network", None): "negotiated speed and duplex, cable, transceiver and switch port",
 }
 
