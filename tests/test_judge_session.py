@@ -274,3 +274,10 @@ def test_disks_of_other_size_in_one_node_are_told_with_their_effect() -> None:
     fleet.inventories["n6"] = inventory(disks=(4000 * GB,))
     [found] = judge(fleet).findings
     assert found.cause == "its disks: 1 × 4 TB SSD, where its peers have 1 × 960 GB SSD"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_disk_that_lost_a_third_is_found_among_forty(seed: int) -> None:
+    """What a disk's metrics scatter differs from what a CPU's do: on one scale they would look like heavy tails."""
+    report = judge(Fleet(40, noise=0.02, seed=seed).benchmarks().network().slow("n2", "disk", 0.68))
+    assert [each.element for each in report.findings] == ["node:n2"]
