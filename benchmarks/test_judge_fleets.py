@@ -11,7 +11,7 @@ SEEDS = range(40)
 
 
 def test_the_goals_of_the_judge(benchmark: BenchmarkFixture) -> None:
-    scored = benchmark.pedantic(run, args=(SEEDS, list(JUDGES)), rounds=1, iterations=1)
+    scored = benchmark.pedantic(run, args=(SEEDS, list(JUDGES)), rounds=1, iterations=1)  # type: ignore[no-untyped-call]
     print(f"\nseeds {SEEDS.start} to {SEEDS.stop - 1}\n{table(scored)}")
     benchmark.extra_info["figures"] = {
         name: {figure.name.strip(): figure.value for figure in figures(each.results)}

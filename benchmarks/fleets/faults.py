@@ -106,8 +106,11 @@ def _of_memory(metric: Metric) -> bool:
 def _slow_clock(
     rng: np.random.Generator, node: Node, metrics: Sequence[Metric], loss: dict[int, float]
 ) -> Floats:
-    """Cores slowed by ``loss``. Blocks that fit the caches may follow, wholly; what all cores do together follows."""
-    follows = 1.0 if rng.random() < 0.7 else 0.0
+    """Cores slowed by ``loss``; what all cores do together follows. Blocks that fit the caches follow on three machines of four.
+
+    One core alone is measured once by each test: there they always follow, or it could not be told from a glitch.
+    """
+    follows = 1.0 if len(loss) <= 2 or rng.random() < 0.75 else 0.0
     everybody = float(np.mean([loss.get(core, 0.0) for core in range(node.platform.logical)]))
     factor = np.ones(len(metrics))
     for column, metric in enumerate(metrics):
