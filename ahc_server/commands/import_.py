@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 import click
 
 from ahc_agent.errors import FileFormatError, UsageError
+from ahc_server.collector import no_collector
 from ahc_server.importers import Unrecognised, read_file
 from ahc_server.importers.files import Candidate, find, shown
 from ahc_server.importers.session import Gathering, gathering_for, write
 from ahc_server.paths import Where
+from ahc_server.session import session_name
 from ahc_server.store import Store
 
 #: Files of these names are meant to be results: what cannot be read of them is a loss, in a folder too.
@@ -47,12 +49,12 @@ def command(where: Where, paths: tuple[str, ...], name: str, add: bool) -> None:
     \b
     Example: ahc import /var/lib/edeploy/health --session delivery-7
     """
-    if not name.strip() or not name.isprintable() or len(name) > 200:
-        raise UsageError(f"--session {name!r}: a name of up to 200 printable characters is needed")
+    name = session_name(name)
     candidates = find(paths)
     with Store(where.store, write=True) as store:
         gathering = gathering_for(store, name, add=add)
-        told = _gather(candidates, gathering)
+        with no_collector():
+            told = _gather(candidates, gathering)
         _say(told, gathering)
         if not gathering.taken and not gathering.again:
             raise UsageError(
@@ -66,6 +68,7 @@ def command(where: Where, paths: tuple[str, ...], name: str, add: bool) -> None:
 
 
 def _gather(candidates: list[Candidate], gathering: Gathering) -> _Told:
+    """Read all files. Without the cycle collector: each file makes thousands of objects, and none of them a cycle."""
     told = _Told()
     for candidate in candidates:
         try:

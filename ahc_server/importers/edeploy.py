@@ -17,10 +17,15 @@ from ahc_server.importers.values import printable, utc
 
 _MOST_VALUE = 1e15
 _MOST_SAMPLES = 4096
-#: What only specifications have: variables, and the matcher's functions, as whole values.
-_SPECIFICATION = re.compile(
-    r"""(['"])(?:\$[\w-]+(?:=[^'"]*)?|(?:gt|ge|lt|le|in|range|rang|network|regexp|or|and|not)\([^'"\n]*\))\1"""
+#: Values that only specifications have: variables, and the matcher's functions.
+_SPECIFIED = re.compile(
+    r"\$[\w-]+(?:=.*)?|(?:gt|ge|lt|le|in|range|rang|network|regexp|or|and|not)\(.*\)", re.DOTALL
 )
+_VARIABLE = re.compile(r"['\"]\$[\w-]+['\"]")
+
+
+class _Terse(Measurement, kw_only=True, frozen=True, omit_defaults=True):
+    """A measurement that is stored without what it does not tell: half of the bytes."""
 
 
 def knows_hw(source: Source) -> bool:
@@ -28,16 +33,31 @@ def knows_hw(source: Source) -> bool:
 
 
 def read_hw(source: Source) -> Imported:
-    if _SPECIFICATION.search(source.text):
-        raise Unrecognised(
-            source.file,
-            "an eDeploy specification, which says what a machine should be, not what one is",
-            remedy="import the .hw files that machines sent",
-        )
-    rows, remarks = read_rows(source.text, source.file)
+    try:
+        rows, remarks = read_rows(source.text, source.file)
+    except FileFormatError:
+        if _VARIABLE.search(source.text):
+            raise _specification(source.file) from None
+        raise
+    if any(_is_specified(row[3]) for row in rows):
+        raise _specification(source.file)
     if remarks and not rows:
         raise Unrecognised(source.file, "a list, but none of its rows has three or four items")
     return read(rows, remarks, source)
+
+
+def _is_specified(value: str | None) -> bool:
+    if not value or (value[0] != "$" and value[-1] != ")"):
+        return False
+    return _SPECIFIED.fullmatch(value) is not None
+
+
+def _specification(file: str) -> Unrecognised:
+    return Unrecognised(
+        file,
+        "an eDeploy specification, which says what a machine should be, not what one is",
+        remedy="import the .hw files that machines sent",
+    )
 
 
 def knows_json(source: Source) -> bool:
@@ -108,7 +128,7 @@ def _measurement(where: Target, taken: list[float], why: str | None) -> Measurem
     elif taken:
         value = math.fsum(taken) / len(taken)
         samples = [Sample(value=each) for each in taken[:_MOST_SAMPLES]]
-    return Measurement(
+    return _Terse(
         component=where.component,
         part=where.part,
         quantity=where.quantity,

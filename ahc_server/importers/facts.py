@@ -175,6 +175,9 @@ def cpu_list(cpus: list[int]) -> str:
 def _memory(tree: Tree) -> Memory:
     banks = [part for part in tree.parts("memory") if re.fullmatch(r"bank[:\d]*", part)]
     dimms = [_dimm(tree, bank) for bank in banks]
+    count = tree.take("memory", "banks", "count")
+    if count is not None and count != str(len(banks)):
+        tree.keep("memory", "banks", "count", count)
     return Memory(total_bytes=whole_of(tree.take("memory", "total", "size")), dimms=dimms)
 
 

@@ -43,16 +43,18 @@ _ESCAPE = re.compile(
 )
 _LETTERS = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
 _CLOSING = {"(": ")", "[": "]"}
+_INNER = frozenset("()[]")
 
 
 def looks_like_rows(text: str) -> bool:
     """Whether a file begins as a list of tuples does."""
-    start = _BLANK.match(text)
-    at = start.end() if start else 0
-    if text[at : at + 1] not in ("[", "("):
-        return False
-    inner = _BLANK.match(text, at + 1)
-    return text[inner.end() if inner else at + 1 :][:1] in ("[", "(", "]", ")")
+    at = _after_blank(text, 0)
+    return text[at : at + 1] in _CLOSING and text[(inner := _after_blank(text, at + 1)) : inner + 1] in _INNER
+
+
+def _after_blank(text: str, at: int) -> int:
+    blank = _BLANK.match(text, at)
+    return blank.end() if blank is not None else at
 
 
 def read_rows(text: str, file: str) -> tuple[list[Row], list[str]]:
@@ -170,9 +172,7 @@ class _Reader:
         return token
 
     def _skip_blank(self) -> None:
-        blank = _BLANK.match(self._text, self._at)
-        if blank is not None:
-            self._at = blank.end()
+        self._at = _after_blank(self._text, self._at)
 
     def _error(self, problem: str, remedy: str = "") -> FileFormatError:
         line = self._text.count("\n", 0, self._at) + 1

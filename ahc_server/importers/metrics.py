@@ -17,8 +17,9 @@ measurement too; anything else is a fact.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
+
+import msgspec
 
 from ahc_agent.measure import Component
 from ahc_server.importers.values import printable
@@ -27,8 +28,7 @@ KIB, MIB = 1024.0, 1048576.0
 _MBIT_BYTES = 125_000.0
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True, cache_hash=True):
     """Where a value goes. Our value is the file's times ``scale``."""
 
     component: Component

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ import msgspec
 
 from ahc_agent.errors import CannotAnswer, NoData
 from ahc_agent.wire.messages import Hello, PairOutcome, TaskOutcome
+from ahc_server.collector import no_collector
 from ahc_server.ids import Prefer, assign_ids
 from ahc_server.session import NodeRecord, OutcomeRecord, Session, StepRecord
 from ahc_server.store import database, records
@@ -173,7 +173,7 @@ class Store:
         A task that ended without a result (its machine was lost, its time limit passed) has an outcome that says so.
         ``prefer`` chooses the kind of the nodes' ids.
         """
-        with self._typed(), _no_collector():
+        with self._typed(), no_collector():
             where, values = ("WHERE name = ?", (name,)) if name is not None else ("", ())
             row = self._db.execute(
                 "SELECT session, name, plan, state, created_s FROM sessions"
@@ -317,15 +317,3 @@ def _no_result(state: str, reason: str | None) -> TaskOutcome:
     if state == "timeout":
         return TaskOutcome(status="timeout", error=reason)
     return TaskOutcome(status="cancelled" if state == "cancelled" else "failed", error=reason)
-
-
-@contextmanager
-def _no_collector() -> Iterator[None]:
-    """Millions of small objects that all stay: the cycle collector would only look through them again and again."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
