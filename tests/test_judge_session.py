@@ -209,7 +209,15 @@ def broken_fleet(size: int, seed: int) -> Fleet:
 @settings(max_examples=15)
 @given(st.permutations(list(range(8))), st.integers(0, 1000))
 def test_the_order_of_nodes_and_outcomes_leaves_no_trace(order: list[int], seed: int) -> None:
-    session = broken_fleet(8, 5).session()
+    fleet = broken_fleet(8, 5)
+    for number, record in enumerate(fleet.outcomes):
+        if record.machine == "n6" and record.outcome.pair is not None:
+            failed = TaskOutcome(status="failed", error=f"{record.task_id}: no answer")
+            fleet.outcomes[number] = replace(record, outcome=failed)
+    session = fleet.session()
+    # Names that sort alike by their numbers.
+    nodes = [replace(each, node={"n7": "n01"}.get(each.node, each.node)) for each in session.nodes]
+    session = replace(session, nodes=nodes)
     mixed = [session.outcomes[n] for n in np.random.default_rng(seed).permutation(len(session.outcomes))]
     shuffled = replace(session, nodes=[session.nodes[n] for n in order], outcomes=mixed)
     plain, other = (judge_session(each, generated_at="") for each in (session, shuffled))

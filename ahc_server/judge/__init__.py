@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ahc_server.judge import wording
 from ahc_server.judge.connections import broken_connections
@@ -55,7 +55,11 @@ def judge_session(session: Session, *, generated_at: str, thresholds: Thresholds
 def judge(session: Session, *, generated_at: str, thresholds: Thresholds | None = None) -> Judgement:
     """As ``judge_session``, with the tests behind the report."""
     limits = thresholds or Thresholds()
-    records = sorted(session.nodes, key=lambda record: wording.natural_key(record.node))
+    # Of two reasons for one gap the first is told: the order of the data must not choose it.
+    session = replace(
+        session, outcomes=sorted(session.outcomes, key=lambda each: (each.task_id, each.machine))
+    )
+    records = sorted(session.nodes, key=lambda record: (wording.natural_key(record.node), record.node))
     fleet = fleet_of(session, records)
     rows = {record.machine: row for row, record in enumerate(records)}
     lost = {row for row, record in enumerate(records) if record.lost is not None}
