@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import ast
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import structs
 
+from ahc_server.importers import read_file
+from ahc_server.importers import session as importing
 from ahc_server.judge import judge_session
 from ahc_server.judge.model import Component, Counts, Finding, Kind, Report, Severity
+from ahc_server.session import Session
+from ahc_server.store import Store
 from benchmarks.fleets import hw, oracle, peers
 from benchmarks.fleets.faults import KINDS, Damage
 from benchmarks.fleets.generate import Fleet, KeptSeedError, generate
@@ -18,7 +22,7 @@ from benchmarks.fleets.noise import FLEETING, LASTING, Weather, covariance, draw
 from benchmarks.fleets.platforms import PLATFORMS, metrics_of
 from benchmarks.fleets.scenarios import SCENARIOS
 from benchmarks.fleets.score import Answer, Result, answer_of, figures, score
-from benchmarks.fleets.sessions import named, session_of
+from benchmarks.fleets.sessions import session_of
 
 SEEDS = range(40)
 
@@ -211,28 +215,40 @@ def test_an_oracle_sees_large_faults_and_not_the_smallest() -> None:
 # ── the fleet as data ──────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_session_holds_what_the_files_hold(tmp_path: Path) -> None:
-    fleet = generate(scenario("small"))
-    hw.write(fleet, tmp_path)
-    session = session_of(fleet)
-    files = sorted(tmp_path.glob("*.hw"))
-    assert len(files) == len(session.nodes) == len(fleet.nodes)
-    rows = {row[:3]: row[3] for row in ast.literal_eval(files[0].read_text())}
-    record = next(r for r in session.nodes if r.identity.serial == rows["system", "product", "serial"])
-    taken = {
-        measurement.name: measurement.value
-        for outcome in session.outcomes
-        if outcome.machine == record.machine
-        for measurement in outcome.outcome.measurements
-    }
-    for metric in fleet.groups[0].metrics:
-        name = named(metric)
-        value = taken.get(f"{name.component}.{name.part}.{name.quantity}")
-        assert (value is None) == (metric.key not in rows)
-        if value is not None:
-            assert value == pytest.approx(float(rows[metric.key]) * name.scale)
-    assert record.inventory is not None
-    assert record.inventory.memory.total_bytes == int(rows["memory", "total", "size"])
+@pytest.mark.parametrize("name", ["small", "one or two", "faults"])
+def test_a_session_in_memory_is_what_the_import_of_the_files_yields(name: str, tmp_path: Path) -> None:
+    fleet = generate(scenario(name))
+    hw.write(fleet, tmp_path / "files")
+    store = Store(tmp_path / "store.sqlite", write=True)
+    gathering = importing.gathering_for(store, "fleet", add=False)
+    for path in sorted((tmp_path / "files").glob("*.hw")):
+        for _, source, imported in read_file(path):
+            assert not imported.remarks
+            gathering.add(source, imported)
+    importing.write(store, gathering)
+    imported_session, ours = store.load_session("fleet"), session_of(fleet)
+    store.close()
+
+    def inventories(session: Session) -> dict[str, object]:
+        return {
+            each.node: (
+                each.machine,
+                each.identity,
+                each.inventory and structs.replace(each.inventory, collected_at=""),
+            )
+            for each in session.nodes
+        }
+
+    def measurements(session: Session) -> dict[str, object]:
+        return {
+            each.machine: {taken.name: (taken.value, taken.unit) for taken in each.outcome.measurements}
+            for each in session.outcomes
+        }
+
+    assert inventories(ours) == inventories(imported_session)
+    assert measurements(ours) == measurements(imported_session)
+    judged, again = (judge_session(each, generated_at="") for each in (ours, imported_session))
+    assert judged.findings == again.findings
 
 
 def test_values_are_rounded_as_edeploy_rounds_them() -> None:

@@ -9,10 +9,11 @@ from functools import lru_cache
 
 import numpy as np
 
-from ahc_agent.measure import Component, Measurement
-from ahc_agent.wire.messages import Identity, TaskOutcome
+from ahc_agent.measure import Measurement
+from ahc_agent.wire.messages import TaskOutcome
 from ahc_server.importers.facts import inventory_of
 from ahc_server.importers.metrics import Target, target
+from ahc_server.importers.session import identity_of
 from ahc_server.importers.tree import Tree
 from ahc_server.session import NodeRecord, OutcomeRecord, Session
 from benchmarks.fleets import hw
@@ -21,7 +22,6 @@ from benchmarks.fleets.platforms import Metric, Platform, metrics_of
 
 _WHEN = 1_700_000_000.0
 _COLLECTED = "2023-11-14T22:13:20Z"
-_JOBS: tuple[Component, ...] = ("cpu", "memory", "disk")
 
 
 def named(metric: Metric) -> Target:
@@ -33,12 +33,8 @@ def named(metric: Metric) -> Target:
 
 
 @lru_cache
-def _columns(platform: Platform) -> dict[Component, list[tuple[int, Target]]]:
-    columns: dict[Component, list[tuple[int, Target]]] = {job: [] for job in _JOBS}
-    for column, metric in enumerate(metrics_of(platform)):
-        name = named(metric)
-        columns[name.component].append((column, name))
-    return columns
+def _columns(platform: Platform) -> list[tuple[int, Target]]:
+    return [(column, named(metric)) for column, metric in enumerate(metrics_of(platform))]
 
 
 def session_of(fleet: Fleet) -> Session:
@@ -48,29 +44,27 @@ def session_of(fleet: Fleet) -> Session:
     for group in fleet.groups:
         columns = _columns(group.platform)
         for row, node in enumerate(group.nodes):
-            identity = Identity(serial=node.serial, uuid=node.uuid, macs=[nic.mac for nic in node.nics])
-            machine = identity.machine
             inventory = inventory_of(Tree(hw.facts(node)), _COLLECTED)
+            identity = identity_of(inventory, node.serial)
+            machine = identity.machine
             nodes.append(NodeRecord(machine, node.serial, identity, inventory))
             values = group.values[row].tolist()
-            for step, job in enumerate(_JOBS, start=1):
-                taken = [
-                    Measurement(
-                        component=name.component,
-                        part=name.part,
-                        quantity=name.quantity,
-                        unit=name.unit,
-                        higher_is_better=name.higher_is_better,
-                        value=values[column] * name.scale,
-                    )
-                    for column, name in columns[job]
-                    if not np.isnan(values[column])
-                ]
-                if taken:
-                    outcome = TaskOutcome(status="ok", started_at_unix_s=_WHEN, measurements=taken)
-                    outcomes.append(
-                        OutcomeRecord(f"{node.serial}-{job}", machine, job, job, step, 1, outcome)
-                    )
+            taken = [
+                Measurement(
+                    component=name.component,
+                    part=name.part,
+                    quantity=name.quantity,
+                    unit=name.unit,
+                    higher_is_better=name.higher_is_better,
+                    value=values[column] * name.scale,
+                )
+                for column, name in columns
+                if not np.isnan(values[column])
+            ]
+            outcome = TaskOutcome(
+                status="ok", started_at_unix_s=_WHEN, inventory=inventory, measurements=taken
+            )
+            outcomes.append(OutcomeRecord(node.serial, machine, "import", "inventory", 1, 1, outcome))
     nodes.sort(key=lambda record: record.node)
     outcomes.sort(key=lambda record: record.task_id)
-    return Session(f"fleet {fleet.seed}", "edeploy", "done", _WHEN, nodes, outcomes)
+    return Session(f"fleet {fleet.seed}", "import", "done", _WHEN, nodes, outcomes)
