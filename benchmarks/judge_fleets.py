@@ -128,6 +128,8 @@ def main() -> None:
     )
     options.add_argument("--write", type=Path, metavar="DIR", help="write the fleets as .hw files instead")
     chosen = options.parse_args()
+    if not chosen.last_look and any(seed in LAST_LOOK for seed in chosen.seeds):
+        options.error("these seeds are kept for the last look: say --last-look if this is it")
     if chosen.write is not None:
         for seed in chosen.seeds:
             hw.write(generate(seed, last_look=chosen.last_look), chosen.write / f"{seed}")
