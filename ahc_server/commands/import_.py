@@ -10,14 +10,12 @@ import click
 from ahc_agent.errors import FileFormatError, UsageError
 from ahc_server.collector import no_collector
 from ahc_server.importers import Unrecognised, read_file
-from ahc_server.importers.files import Candidate, find, shown
+from ahc_server.importers.files import RESULTS, Candidate, find, shown
 from ahc_server.importers.session import Gathering, gathering_for, write
 from ahc_server.paths import Where
 from ahc_server.session import session_name
 from ahc_server.store import Store
 
-#: Files of these names are meant to be results: what cannot be read of them is a loss, in a folder too.
-_RESULTS = frozenset({".hw", ".json"})
 _MOST_REMARKS = 20
 
 
@@ -80,7 +78,7 @@ def _gather(candidates: list[Candidate], gathering: Gathering) -> _Told:
                     told.measurements += sum(each.value is not None for each in imported.measurements)
                     told.remarks += imported.remarks
         except Unrecognised as error:
-            if candidate.named or candidate.path.suffix in _RESULTS:
+            if candidate.named or candidate.path.suffix in RESULTS:
                 told.bad.append(str(error))
             else:
                 told.passed_over.append(shown(candidate.path))

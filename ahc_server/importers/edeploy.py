@@ -29,7 +29,7 @@ class _Terse(Measurement, kw_only=True, frozen=True, omit_defaults=True):
 
 
 def knows_hw(source: Source) -> bool:
-    return source.json is None and looks_like_rows(source.text)
+    return source.json in (None, []) and looks_like_rows(source.text)
 
 
 def read_hw(source: Source) -> Imported:

@@ -13,6 +13,8 @@ from ahc_server.importers.model import Unrecognised
 
 MAX_FILE_BYTES = 16 * 2**20
 MAX_FILES = 100_000
+#: Files of these names are meant to be results: what cannot be read of them is a loss, in a folder too.
+RESULTS = frozenset({".hw", ".json"})
 #: Ways in which compressed files begin.
 _PACKED = {
     b"\x1f\x8b": "gzip",
@@ -66,7 +68,7 @@ def _files_of(folder: Path) -> Iterator[Candidate]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             path = Path(where, name)
-            if not name.startswith(".") and path.is_file():
+            if not name.startswith(".") and (path.suffix in RESULTS or path.is_file()):
                 yield Candidate(path, named=False)
 
 

@@ -62,7 +62,7 @@ _UNKNOWN = (
     (re.compile(r"(.*?)_?(?:IOps|IOPS|iops)"), "iops", "IOPS", 1.0, True),
     (re.compile(r"(.*)_per_s(?:ec|econd)?"), "per_s", "1/s", 1.0, True),
     (re.compile(r"((?:.*_)?(?:bandwidth|throughput)(?:_.*)?)"), "", "", 1.0, True),
-    (re.compile(r"((?:.*_)?[kMGT]?(?i:flops|bogomips|score))"), "", "", 1.0, True),
+    (re.compile(r"((?:.*_)?[a-zA-Z]?(?i:flops|bogomips|score))"), "", "", 1.0, True),
     (re.compile(r"(.*)_(?:us|usec)"), "us", "us", 1.0, False),
     (re.compile(r"(.*)_(?:ms|msec)"), "us", "us", 1000.0, False),
     (re.compile(r"(.*)_(?:ns|nsec)"), "us", "us", 0.001, False),

@@ -27,6 +27,7 @@ from ahc_server.store.records import (
     StepStarted,
     TaskRow,
 )
+from ahc_server.store.saved import Members
 
 PLAN_NAME = "import"
 _JOB = "import"
@@ -48,9 +49,11 @@ class Taken:
 
 @dataclass(slots=True)
 class Gathering:
-    """Machines on their way into one session. ``known``: machine → the task of what the session already has of it."""
+    """Machines on their way into one session. ``known``: machine → the task of what the session already has of it;
+    ``adds``: the session may be there already."""
 
     session: str
+    adds: bool = False
     known: dict[str, str] = field(default_factory=dict)
     taken: list[Taken] = field(default_factory=list)
     again: int = 0
@@ -86,22 +89,27 @@ class Gathering:
 
 def gathering_for(store: Store, session: str, *, add: bool) -> Gathering:
     """For a new session, or with ``add`` for one that an import made. Raises UsageError."""
+    members = _members(store, session, add=add)
+    return Gathering(session, add, {} if members is None else dict(members.task_of))
+
+
+def _members(store: Store, session: str, *, add: bool) -> Members | None:
     if not store.has_session(session):
-        return Gathering(session)
+        return None
     if not add:
         raise UsageError(f"there is a session {session!r} already (--add adds machines to it)")
     members = store.members(session)
     if members.plan_name != PLAN_NAME:
         raise UsageError(f"session {session!r} was measured by a plan; import into a session of its own")
-    return Gathering(session, dict(members.task_of))
+    return members
 
 
 def write(store: Store, gathering: Gathering) -> None:
-    """All that was taken, in one transaction."""
+    """All that was taken, in one transaction. Machines that another import added meanwhile stay as they are."""
     taken = gathering.taken
     with store.transaction():
-        if store.has_session(gathering.session):
-            members = store.members(gathering.session)
+        members = _members(store, gathering.session, add=gathering.adds)
+        if members is not None:
             number, ended_s = members.number, members.ended_s
             taken = [each for each in taken if each.identity.machine not in members.task_of]
         else:

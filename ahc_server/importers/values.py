@@ -46,7 +46,7 @@ def number_of(value: Any) -> float | None:
 
 
 def whole_of(value: Any, scale: float = 1) -> int | None:
-    """A whole number that is not negative, times ``scale``; exact where ``scale`` is whole and the text is."""
+    """A number that is not negative, times ``scale``, rounded; exact where both are whole."""
     if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 19:
         number: float | None = int(value)
     elif isinstance(value, int) and not isinstance(value, bool):
@@ -55,7 +55,7 @@ def whole_of(value: Any, scale: float = 1) -> int | None:
         number = number_of(value)
     if number is None or not 0 <= number * scale <= _LARGEST_WHOLE:
         return None
-    return int(number * scale)
+    return round(number * scale)
 
 
 def switch_of(value: Any) -> bool | None:
