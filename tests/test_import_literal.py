@@ -91,6 +91,7 @@ def test_rows_of_another_length_are_left_out_and_told_with_their_line() -> None:
         ("[('a', 'b', 'c', 'd')] + []", "something follows the end of the list"),
         ("[(" + "'a', " * 20 + ")]", "a row of more than 16 items"),
         ("[" + "('a','b','c','d')," * (MAX_ROWS + 2) + "]", f"more than {MAX_ROWS:,} rows"),
+        ("[(" + "'a' " * 5000 + ")]", "a row of more than 4,096 pieces of text"),
         ("[" + "('a','b')," * (MAX_ROWS + 2) + "]", f"more than {MAX_ROWS:,} rows"),
     ],
     ids=lambda text: text[:24],

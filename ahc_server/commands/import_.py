@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -16,7 +17,11 @@ from ahc_server.paths import Where
 from ahc_server.session import session_name
 from ahc_server.store import Store
 
+log = logging.getLogger(__name__)
+
+#: So much is told of one kind; files without values beyond it are only counted, those not taken are logged.
 _MOST_REMARKS = 20
+_MOST_TOLD = 50
 
 
 @dataclass(slots=True)
@@ -89,8 +94,12 @@ def _gather(candidates: list[Candidate], gathering: Gathering) -> _Told:
 
 def _say(told: _Told, gathering: Gathering) -> None:
     """What was not taken, each file; and remarks about what was."""
-    for problem in told.bad:
+    for problem in told.bad[:_MOST_TOLD]:
         click.echo(f"not taken: {problem}", err=True)
+    for problem in told.bad[_MOST_TOLD:]:
+        log.info("not taken: %s", problem)
+    if len(told.bad) > _MOST_TOLD:
+        click.echo(f"not taken: {len(told.bad) - _MOST_TOLD:,} more (ahc -v import shows all)", err=True)
     for remark in told.remarks[:_MOST_REMARKS]:
         click.echo(f"note: {remark}", err=True)
     if len(told.remarks) > _MOST_REMARKS:

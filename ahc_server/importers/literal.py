@@ -21,6 +21,7 @@ from ahc_server.importers.values import printable
 
 MAX_ROWS = 100_000
 _MAX_ITEMS = 16
+_MAX_PIECES = 4096
 
 _WS = r"[ \t\r\n]*+"
 _PLAIN = r"'([^'\\\n]*+)'"
@@ -135,6 +136,7 @@ class _Reader:
     def _items(self, closing: str) -> list[str | None]:
         items: list[str | None] = []
         wants_item = True
+        pieces = 0
         while True:
             token = self._token("the row")
             mark = token["mark"]
@@ -149,6 +151,9 @@ class _Reader:
                 if items[-1] is None:
                     raise self._error("a comma was expected")
                 items[-1] += _unescaped(token)
+                pieces += 1
+                if pieces > _MAX_PIECES:
+                    raise self._error(f"a row of more than {_MAX_PIECES:,} pieces of text")
                 continue
             if not wants_item:
                 raise self._error("a comma was expected")
