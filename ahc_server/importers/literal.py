@@ -148,17 +148,19 @@ class _Reader:
             if mark is not None:
                 raise self._error(f"a value was expected, not {mark!r}")
             if token["string"] is not None and not wants_item:
-                if items[-1] is None:
+                if not pieces or items[-1] is None:
                     raise self._error("a comma was expected")
                 items[-1] += _unescaped(token)
                 pieces += 1
                 if pieces > _MAX_PIECES:
-                    raise self._error(f"a row of more than {_MAX_PIECES:,} pieces of text")
+                    raise self._error(f"a value of more than {_MAX_PIECES:,} pieces")
                 continue
             if not wants_item:
                 raise self._error("a comma was expected")
             wants_item = False
             items.append(_value(token))
+            # What follows a string directly continues it; nothing continues a number.
+            pieces = 1 if token["string"] is not None else 0
             if len(items) > _MAX_ITEMS:
                 raise self._error(f"a row of more than {_MAX_ITEMS} items")
 
