@@ -313,7 +313,8 @@ class Health(Fact, kw_only=True):
 class Inventory(Fact, kw_only=True):
     """Everything that one machine knows of itself, and what it could not read (``errors``).
 
-    ``extra``: facts of other tools for which there is no field here, as they were told: "kind/part/item" → text.
+    ``extra``: facts of other tools for which there is no field here, as they were told: "kind/part/item" → text. It is
+    absent from the JSON of an inventory that was not imported.
     """
 
     schema: str = SCHEMA
@@ -328,4 +329,8 @@ class Inventory(Fact, kw_only=True):
     pci: list[PciDevice] = []
     bmc: Bmc | None = None
     health: Health = msgspec.field(default_factory=Health)
-    extra: Annotated[dict[Text, Text], msgspec.Meta(max_length=100_000)] = {}
+    extra: Annotated[dict[Text, Text], msgspec.Meta(max_length=100_000)] | msgspec.UnsetType = msgspec.UNSET
+
+    def extra_facts(self) -> dict[str, str]:
+        """``extra``, empty where nothing was told."""
+        return self.extra if isinstance(self.extra, dict) else {}

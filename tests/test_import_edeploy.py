@@ -123,7 +123,7 @@ def test_facts_find_their_fields(tmp_path: Path) -> None:
         ("temperature", 45.0),
         ("fan", 5400.0),
     ]
-    assert found.extra == {
+    assert found.extra_facts() == {
         "disk/1I:1:1/type": "SAS",
         "disk/sda/id": "scsi-36c81f660",
         "megaraid/Controller_0/FwPackageBuild": "21.0.1",
@@ -138,7 +138,7 @@ def test_what_sockets_have_differently_is_kept_for_each(tmp_path: Path) -> None:
     ]
     found = read_one(write_hw(tmp_path / "a.hw", rows)).inventory
     assert found.cpu.model == "Xeon A"
-    assert found.extra == {"cpu/physical_0/product": "Xeon A", "cpu/physical_1/product": "Xeon B"}
+    assert found.extra_facts() == {"cpu/physical_0/product": "Xeon A", "cpu/physical_1/product": "Xeon B"}
 
 
 @pytest.mark.parametrize(
@@ -230,4 +230,4 @@ def test_real_machines(shared: Path) -> None:
     assert [disk.size_bytes for disk in one.inventory.disks] == [99 * 10**9, 4000 * 10**9]
     blade = next(each for name, each in found.items() if name.startswith("PowerEdge")).inventory
     assert [dimm.size_bytes for dimm in blade.memory.dimms].count(0) == 4 and len(blade.memory.dimms) == 12
-    assert isinstance(blade, Inventory) and blade.extra["ldisk/disk0/state"] == "Optimal"
+    assert isinstance(blade, Inventory) and blade.extra_facts()["ldisk/disk0/state"] == "Optimal"

@@ -96,8 +96,8 @@ def check_machine(found: Imported) -> None:
     assert [device.device_id for device in told.pci] == ["1015"]
     assert told.bmc is not None and told.bmc.address == "192.0.2.10"
     assert [each.value for each in told.health.sensors] == [3120.0]
-    assert told.extra["inventory/boot/current_boot_mode"] == "uefi"
-    assert not any("logs" in name for name in told.extra)
+    assert told.extra_facts()["inventory/boot/current_boot_mode"] == "uefi"
+    assert not any("logs" in name for name in told.extra_facts())
     assert value_of(found, "disk.sda.read_1M_bytes_per_s") == 510000 * 1024
     assert value_of(found, "cpu.core0.loops_per_s") == 512
 
@@ -127,7 +127,7 @@ def test_old_ramdisks_without_an_inventory(tmp_path: Path) -> None:
     assert (found.cpu.logical_present, found.memory.total_bytes) == (4, 12 * 2**30)
     assert [(nic.mac, nic.addresses) for nic in found.nics] == [("11:22:33:44:55:66", ["192.0.2.1"])]
     assert found.bmc is not None and found.bmc.address == "192.0.2.9"
-    assert found.extra["plugin_data/local_gb"] == "464"
+    assert found.extra_facts()["plugin_data/local_gb"] == "464"
 
 
 def test_a_failed_inspection_is_refused(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def read(source: Source) -> Imported:
     )
     merged = filled(found, detected)
     merged.system.virtualization = facts.virtualization(merged.system, merged.cpu)
-    merged.extra = detected.extra | _rest(inventory, "inventory") | _rest(plugins, "plugin_data")
+    merged.extra = detected.extra_facts() | _rest(inventory, "inventory") | _rest(plugins, "plugin_data")
     remarks = [f"{source.file}: {lost:,} values are missing or no numbers"] if lost else []
     return Imported(inventory=merged, measurements=measurements, remarks=remarks)
 

@@ -51,11 +51,22 @@ def set_namespace(descriptor: int, kind: int) -> None:
 
 
 def private_mounts() -> None:
-    """Keep what this mount namespace mounts to itself. Raises OSError."""
-    _check(
-        _libc.mount(b"none", b"/", None, ctypes.c_ulong(_MS_REC | _MS_PRIVATE), None),
-        "mount --make-rprivate /",
-    )
+    """Keep what this mount namespace mounts to itself. Raises OSError.
+
+    Below a changed root (chroot) ``/`` is no mount point and cannot be told so; then it is ``/sys``, the only place where
+    the lab mounts anything.
+    """
+    try:
+        _make_private(b"/")
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        _make_private(b"/sys")
+
+
+def _make_private(mount_point: bytes) -> None:
+    result = _libc.mount(b"none", mount_point, None, ctypes.c_ulong(_MS_REC | _MS_PRIVATE), None)
+    _check(result, f"mount --make-rprivate {mount_point.decode()}")
 
 
 def mount_sysfs() -> None:
