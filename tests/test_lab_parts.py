@@ -379,3 +379,33 @@ def test_loopback_nodes_have_addresses_that_need_no_rights() -> None:
 def test_a_program_that_is_missing_is_said(book: Ledger) -> None:
     with pytest.raises(ProgramFailed, match="no-such-program"):
         processes.start(["no-such-program"], book.entries.lab_id)
+
+
+@pytest.mark.root
+def test_a_node_gets_its_own_sys_also_below_a_changed_root(tmp_path: Path) -> None:
+    """In a chroot ``/`` is no mount point. The child has a mount namespace of its own: nothing is left behind."""
+    story = """
+import ctypes, os, sys
+from ahc_server.lab import kernel
+kernel.unshare(kernel.CLONE_NEWNS)
+libc = ctypes.CDLL(None, use_errno=True)
+MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 1 << 18
+assert libc.mount(b"none", b"/", None, ctypes.c_ulong(MS_REC | MS_PRIVATE), None) == 0
+below = sys.argv[1]
+os.mkdir(below + "/sys")
+assert libc.mount(b"/sys", os.fsencode(below + "/sys"), None, ctypes.c_ulong(MS_BIND), None) == 0
+os.chroot(below)
+os.chdir("/")
+kernel.private_mounts()
+kernel.unshare(kernel.CLONE_NEWNET)
+kernel.mount_sysfs()
+print(*sorted(os.listdir("/sys/class/net")))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", story, str(tmp_path)], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    # Nothing but its own loopback (and the tunnel devices that some kernels put into every namespace).
+    assert "lo" in done.stdout.split()
+    assert "eth0" not in done.stdout.split()
+    assert not any((tmp_path / "sys").iterdir())
