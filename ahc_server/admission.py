@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ahc_agent.errors import CannotAnswer, UsageError
+from ahc_agent.order import natural_order
 from ahc_agent.wire.messages import Hello
-from ahc_server.conductor.expand import natural
 from ahc_server.pairing import spread
 from ahc_server.plan.model import Plan
 
@@ -28,7 +28,7 @@ def admit(
             " (start it with --allow-destructive)"
         )
     needed, most = _range(plan, nodes)
-    machines = sorted(agents, key=natural)
+    machines = sorted(agents, key=natural_order)
     if len(machines) < needed:
         raise TooFewNodes(f"{needed} nodes are needed, {len(machines)} are here")
     hosts = {machine: agents[machine].identity.physical_host or f"machine:{machine}" for machine in machines}

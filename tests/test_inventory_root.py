@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from ahc_agent.inventory import root as root_module
-from ahc_agent.inventory.root import natural_order, whole_number
+from ahc_agent.inventory.root import whole_number
+from ahc_agent.order import natural_order
 from tests.inventory_helpers import build
 
 

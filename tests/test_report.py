@@ -14,10 +14,11 @@ from click.testing import CliRunner
 
 from ahc_agent.errors import NoData
 from ahc_agent.facts import CollectorError
+from ahc_agent.order import natural_order
 from ahc_agent.wire.messages import Hello
 from ahc_server.commands.report import command, exit_status, newest_time
 from ahc_server.judge import Judgement, judge
-from ahc_server.judge.wording import natural_key, number, percent
+from ahc_server.judge.wording import number, percent
 from ahc_server.paths import Where
 from ahc_server.report.csv import draw_csv
 from ahc_server.report.json import draw_json
@@ -195,7 +196,7 @@ def test_small_words() -> None:
         "+3.1 %",
         "+1,200 %",
     ]
-    assert sorted(["n10", "n2", "N1", "7"], key=natural_key) == ["7", "N1", "n2", "n10"]
+    assert sorted(["n10", "n2", "N1", "7"], key=natural_order) == ["7", "N1", "n2", "n10"]
     assert table([("a", "bb"), ("ccc", "d")]) == ["  a    bb", "  ccc  d"]
 
 

@@ -19,7 +19,8 @@ from pathlib import Path
 
 from ahc_agent.facts import Disk
 from ahc_agent.inventory import pci, smart
-from ahc_agent.inventory.root import Root, natural_order
+from ahc_agent.inventory.root import Root
+from ahc_agent.order import natural_order
 from ahc_agent.task import Device
 
 SECTOR_BYTES = 512

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import stat
 from pathlib import Path
+
+from ahc_agent.order import natural_order
 
 #: No file that a collector reads is larger; the largest are ``/proc/cpuinfo`` of machines with thousands of CPUs.
 READ_LIMIT_BYTES = 16 * 1024 * 1024
@@ -20,7 +21,6 @@ READ_LIMIT_BYTES = 16 * 1024 * 1024
 NUMBER_LIMIT = 2**53
 
 _LINK_LIMIT = 40
-_DIGITS = re.compile(r"(\d+)")
 
 #: How the kernel says "no such thing here". ENODEV, ENXIO and EINVAL come from attributes that a driver offers but the
 #: device does not have (``speed`` of a network card without a link, ``power`` of a sensor that is asleep).
@@ -148,12 +148,6 @@ def whole_number(text: str | None, base: int = 10) -> int | None:
     except ValueError:
         return None
     return number if abs(number) <= NUMBER_LIMIT else None
-
-
-def natural_order(name: str) -> list[tuple[int, int, str]]:
-    """A sorting key under which numbers inside names count as numbers: eth2 comes before eth10."""
-    parts = _DIGITS.split(name)
-    return [(1, int(part), part) if index % 2 else (0, 0, part) for index, part in enumerate(parts) if part]
 
 
 def _read(place: str) -> bytes:

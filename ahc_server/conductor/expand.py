@@ -7,7 +7,6 @@ time. Everything is a pure function of plan and nodes, so that a restarted serve
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -37,12 +36,6 @@ def steps_of(plan: Plan) -> list[Step]:
         jobs.insert(0, INVENTORY)
     wanted = [(job, count) for job in jobs for count in (job.hosts.counts() if job.hosts else (None,))]
     return [Step(number, job, count) for number, (job, count) in enumerate(wanted)]
-
-
-def natural(name: str) -> list[tuple[int, str]]:
-    """Sort key: n2 before n10. Only ASCII digits count as numbers: a machine may call itself "²"."""
-    parts = re.split(r"([0-9]{1,18})", name)  # text and numbers in turn
-    return [(int(part), "") if place % 2 else (-1, part) for place, part in enumerate(parts)]
 
 
 def choose(step: Step, nodes: Sequence[Node]) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from ahc_agent.order import natural_order
 from ahc_server.judge import wording
 from ahc_server.judge.connections import broken_connections
 from ahc_server.judge.coverage import Coverage, Fleet, fleet_of, gaps, lost_nodes
@@ -59,7 +60,7 @@ def judge(session: Session, *, generated_at: str, thresholds: Thresholds | None 
     session = replace(
         session, outcomes=sorted(session.outcomes, key=lambda each: (each.task_id, each.machine))
     )
-    records = sorted(session.nodes, key=lambda record: (wording.natural_key(record.node), record.node))
+    records = sorted(session.nodes, key=lambda record: (natural_order(record.node), record.node))
     fleet = fleet_of(session, records)
     rows = {record.machine: row for row, record in enumerate(records)}
     lost = {row for row, record in enumerate(records) if record.lost is not None}
@@ -180,7 +181,7 @@ def _seriousness(finding: Finding) -> tuple[object, ...]:
         _RANK[finding.severity],
         finding.kind == "not-measured",
         finding.effect if finding.effect is not None else 0.0,
-        wording.natural_key(finding.element),
+        natural_order(finding.element),
         finding.component,
         finding.summary,
     )

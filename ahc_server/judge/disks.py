@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ahc_agent.facts import Disk, Inventory
+from ahc_agent.order import natural_order
 from ahc_server.judge.hardware import classes
 from ahc_server.judge.outliers import Ints
-from ahc_server.judge.wording import natural_key
 
 #: What a disk is: the usual size of its class, whether it rotates, its model.
 _What = tuple[int, str, str]
@@ -81,7 +81,7 @@ def _places(members: dict[int, Inventory], sizes: dict[int, int]) -> dict[int, d
 
 
 def _by_name(disks: Iterable[Disk]) -> list[Disk]:
-    return sorted(disks, key=lambda disk: natural_key(disk.name))
+    return sorted(disks, key=lambda disk: natural_order(disk.name))
 
 
 def _seated(disks: list[tuple[Disk, _What]], usual: tuple[_What, ...]) -> dict[int, Disk]:

@@ -9,6 +9,7 @@ from typing import cast
 import msgspec
 import numpy as np
 
+from ahc_agent.order import natural_order
 from ahc_server.judge import wording
 from ahc_server.judge.disks import DiskNames
 from ahc_server.judge.model import Component, Direction, Evidence, Finding, Kind, Severity
@@ -89,7 +90,7 @@ def _finding(test: GroupTest, place: int, node: str, sheep: _Sheep, kind: Kind, 
     names = [test.subjects[number].part for number in sheep.subjects]
     if sheep.component == "disk":
         names = _disk_names(row, names, disks)
-    title = wording.parts(sheep.component, sorted(names, key=wording.natural_key))
+    title = wording.parts(sheep.component, sorted(names, key=natural_order))
     measured = _comparison(test, place, head)
     others = [c for c in columns if c != head]
     # Throughputs before times, the worst first.

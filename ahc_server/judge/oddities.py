@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from ahc_agent.facts import Inventory
+from ahc_agent.order import natural_order
 from ahc_server.judge import wording
 from ahc_server.judge.hardware import FACTS, Hardware
 from ahc_server.judge.model import Component, Finding, Kind
@@ -173,7 +174,7 @@ def _empty_slots(members: Mapping[int, Inventory]) -> dict[int, str]:
             many = min(fillers[slot] for slot in empty)
             found[row] = (
                 f"{len(empty):,} DIMM slot{'s' if len(empty) > 1 else ''} empty that {many:,} of {peers:,} peers fill "
-                f"({wording.listed(sorted(empty, key=wording.natural_key))})"
+                f"({wording.listed(sorted(empty, key=natural_order))})"
             )
     return found
 

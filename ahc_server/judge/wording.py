@@ -40,13 +40,6 @@ _IO_PATTERNS = {
 }
 
 
-def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
-    """Sort key that puts n2 before n10."""
-    return tuple(
-        (0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", text) if part
-    )
-
-
 def number(value: float) -> str:
     """Three digits that matter: 4,663; 521; 52.0; 5.21."""
     size = abs(value)
