@@ -29,6 +29,10 @@ from ahc_server.hub.events import Event, Joined, Lost, Said
 from ahc_server.plan import Plan, parse_plan
 from ahc_server.store import Store
 
+CPU = "jobs: {cpu: {component: cpu, runtime: 1}}"
+NETWORK = "jobs: {net: {component: network, runtime: 1}}"
+BOTH = "jobs: {cpu: {component: cpu, runtime: 1}, net: {component: network, runtime: 1}}"
+
 
 def hello(name: str, host: str | None = None, **more: object) -> Hello:
     fields: dict[str, object] = {
@@ -231,3 +235,27 @@ class SimulatedFleet:
 
     def messages(self, kind: type, name: str | None = None) -> list[object]:
         return [m for machine, m in self.sent if isinstance(m, kind) and name in (None, machine)]
+
+
+def bare(count: int) -> dict[str, str | None]:
+    return {f"n{number}": None for number in range(1, count + 1)}
+
+
+def assigned(fleet: SimulatedFleet, name: str | None = None) -> list[Assign]:
+    return [one for one in fleet.messages(Assign, name) if isinstance(one, Assign)]
+
+
+def states(fleet: SimulatedFleet, job: str) -> dict[tuple[str, ...], str]:
+    """What the report will see of a job: machines of a unit → status, each unit once."""
+    units: dict[tuple[str, ...], list[str]] = {}
+    for record in fleet.store.load_session().outcomes:
+        if record.job == job:
+            unit = record.task_id.rstrip("cls")
+            units.setdefault((unit,), []).append(f"{record.machine}:{record.outcome.status}")
+    found: dict[tuple[str, ...], str] = {}
+    for ends in units.values():
+        told = [end.split(":") for end in sorted(ends)]
+        machines = tuple(machine for machine, _ in told)
+        assert machines not in found, f"{machines} counted twice"
+        found[machines] = ",".join(status for _, status in told)
+    return found
