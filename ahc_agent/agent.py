@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from types import FrameType
 
 from ahc_agent import __version__
 from ahc_agent.errors import ServerAway
+from ahc_agent.inventory.lldp import Ear
 from ahc_agent.task import Device
 from ahc_agent.wire.keys import KeyPair
 from ahc_agent.wire.link import Link, State
@@ -64,7 +66,8 @@ class Agent:
         self._say = say
         self._instance = os.urandom(8).hex()
         self._outbox = Outbox(settings.spool, say)
-        self._worker = Worker(settings.identity.machine, settings.only_disks)
+        self._ear = Ear(name for _, name in socket.if_nameindex() if name != "lo")
+        self._worker = Worker(settings.identity.machine, settings.only_disks, self._ear.tell)
         self._ending: str | None = None
         self._link = Link(
             settings.endpoint,
@@ -96,6 +99,7 @@ class Agent:
                     raise ServerAway(self._link.failure)
         finally:
             self._worker.stop(_LAST_WORK_S)
+            self._ear.close()
             for news in self._worker.collect():
                 self._report(news)
             self._send_results(time.monotonic())

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from ahc_agent.facts import Inventory
 from ahc_agent.wire.messages import Go
 
 
@@ -19,6 +20,10 @@ def _no_ready(ports: dict[str, int]) -> None:
 
 def _no_go(time_limit_s: float) -> Go:
     raise RuntimeError("this task has no peer to wait for")
+
+
+def _nothing_heard(inventory: Inventory) -> None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,8 @@ class TaskContext:
     ``progress(fraction, note)`` may be called at any time. ``cancelled`` is to be watched: a task ends within a second of
     it. ``ready(ports)`` and ``wait_go(time_limit_s)`` are for pair tasks: say that this end is prepared; wait for the
     server's Go (raises AhcError when it does not come in time or the task is cancelled). ``only_disks``: measure these and no
-    others (``ahc-agent join --disk``); None is every disk of the machine.
+    others (``ahc-agent join --disk``); None is every disk of the machine. ``neighbours`` adds to an inventory what was heard
+    of the switches since the agent started.
     """
 
     machine: str = ""
@@ -45,3 +51,4 @@ class TaskContext:
     ready: Callable[[dict[str, int]], None] = _no_ready
     wait_go: Callable[[float], Go] = _no_go
     only_disks: tuple[Device, ...] | None = None
+    neighbours: Callable[[Inventory], None] = _nothing_heard

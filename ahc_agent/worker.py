@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ahc_agent.errors import AhcError, WriteRefused
+from ahc_agent.facts import Inventory
 from ahc_agent.task import Device, TaskContext
 from ahc_agent.wire.messages import (
     Assign,
@@ -46,7 +47,9 @@ _PROGRESS_INTERVAL_S = 0.5
 def _inventory(task: Task, context: TaskContext) -> dict[str, Any]:
     from ahc_agent.inventory import collect
 
-    return {"inventory": collect(only_disks=context.only_disks)}
+    found = collect(only_disks=context.only_disks)
+    context.neighbours(found)
+    return {"inventory": found}
 
 
 def _bench(task: Any, context: TaskContext) -> dict[str, Any]:
@@ -116,9 +119,15 @@ class _Job:
 class Worker:
     """See the module. All methods are for the main thread; ``wake_fd`` becomes readable when ``collect`` has something."""
 
-    def __init__(self, machine: str, only_disks: tuple[Device, ...] | None = None) -> None:
+    def __init__(
+        self,
+        machine: str,
+        only_disks: tuple[Device, ...] | None = None,
+        neighbours: Callable[[Inventory], None] = lambda inventory: None,
+    ) -> None:
         self._machine = machine
         self._only_disks = only_disks
+        self._neighbours = neighbours
         self._waiting: deque[_Job] = deque()
         self._job: _Job | None = None
         self._thread: threading.Thread | None = None
@@ -267,6 +276,7 @@ class Worker:
             ready=ready,
             wait_go=wait_go,
             only_disks=self._only_disks,
+            neighbours=self._neighbours,
         )
 
 

@@ -124,6 +124,16 @@ class Namespace:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    def popen(self, program: str) -> subprocess.Popen[str]:
+        """Python inside, to talk with by its standard input and output."""
+        return subprocess.Popen(
+            self.argv(sys.executable, "-c", program),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=REPOSITORY,
+        )
+
 
 @contextmanager
 def veth_pair() -> Iterator[tuple[Namespace, Namespace]]:

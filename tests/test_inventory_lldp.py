@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import subprocess
 import tempfile
 import threading
@@ -17,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ahc_agent.errors import WireError
-from ahc_agent.facts import Lldp
+from ahc_agent.facts import Inventory, Lldp, Nic
 from ahc_agent.inventory import lldp
 from tests.device_helpers import Namespace, veth_pair
 
@@ -218,16 +219,19 @@ def test_whatever_lldpctl_says_does_no_harm(told: object) -> None:
         assert isinstance(neighbour, Lldp)
 
 
-def announce(end: Namespace, data: bytes, stop: threading.Event) -> None:
-    """Send a frame again and again, as a switch does."""
-    program = (
+def send(end: Namespace, data: bytes) -> None:
+    end.python(
         "import socket\n"
         "out = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)\n"
         f"out.bind(('{end.interface}', 0))\n"
         f"out.send(bytes.fromhex('{data.hex()}'))\n"
     )
+
+
+def announce(end: Namespace, data: bytes, stop: threading.Event) -> None:
+    """Send a frame again and again, as a switch does."""
     while not stop.is_set():
-        end.python(program)
+        send(end, data)
         stop.wait(0.1)
 
 
@@ -257,6 +261,44 @@ def test_a_neighbour_is_heard_over_a_real_cable() -> None:
     assert heard.strip() == str({node.interface: leaf})
     assert [nic["lldp"] for nic in inventory["nics"]] == [msgspec.to_builtins(leaf)]
     assert [error for error in inventory["errors"] if error["collector"] == "lldp"] == []
+
+
+@pytest.mark.root
+def test_an_ear_has_heard_what_came_before_it_is_asked() -> None:
+    listening = """
+import sys
+from ahc_agent.facts import Inventory, Nic
+from ahc_agent.inventory.lldp import Ear
+ear = Ear(["INTERFACE", "no-such-card"])
+print("ready", flush=True)
+sys.stdin.readline()  # here it does something else
+for _ in range(2):
+    inventory = Inventory(collected_at="now", nics=[Nic(name="INTERFACE")])
+    ear.tell(inventory)
+    print(inventory.nics[0].lldp.system_name, inventory.errors)
+"""
+    with (
+        veth_pair() as (node, switch),
+        node.popen(listening.replace("INTERFACE", node.interface)) as listener,
+    ):
+        assert listener.stdin is not None and listener.stdout is not None
+        assert listener.stdout.readline() == "ready\n"
+        for name in (b"old", b"leaf1"):
+            send(switch, frame(tlv(5, name)))
+        told, _ = listener.communicate("\n", timeout=30)
+    assert told.splitlines() == ["leaf1 []", "leaf1 []"]
+
+
+def test_without_the_right_to_listen_the_inventory_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> socket.socket:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("ahc_agent.inventory.lldp.socket.socket", refuse)
+    inventory = Inventory(collected_at="now", nics=[Nic(name="lo")])
+    ear = lldp.Ear(["lo"])
+    ear.tell(inventory)
+    assert inventory.nics[0].lldp is None
+    assert ["CAP_NET_RAW" in error.error for error in inventory.errors] == [True]
 
 
 @pytest.mark.root

@@ -1,8 +1,8 @@
 """The switch port at the other end of the cable: LLDP (IEEE Std 802.1AB-2016), heard or asked of ``lldpd``.
 
 Switches announce themselves every 30 s by default, so an inventory does not wait: it asks ``lldpctl`` where the daemon
-runs. ``listen`` waits for announcements itself, for as long as the caller can spare. Whatever is heard is hostile
-until parsed: any machine on the wire can send it.
+runs. ``listen`` waits for announcements itself, for as long as the caller can spare; an ``Ear`` listens without waiting
+while an agent runs. Whatever is heard is hostile until parsed: any machine on the wire can send it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from ahc_agent.errors import CannotAnswer, ProgramFailed, WireError
-from ahc_agent.facts import Lldp, Nic
+from ahc_agent.facts import CollectorError, Inventory, Lldp, Nic
 from ahc_agent.programs import run
 
 ETHERTYPE = 0x88CC
@@ -42,6 +42,8 @@ _ADDRESS_BYTES = {1: 4, 2: 16}
 
 _ETHERNET_HEADER_BYTES = 14
 _FRAME_BYTES = 1522
+#: What the kernel keeps of each card until somebody asks: some dozens of announcements.
+_KEPT_BYTES = 65536
 _VLANS_LIMIT = 4094
 
 _SOL_PACKET, _PACKET_ADD_MEMBERSHIP, _PACKET_MR_MULTICAST = 263, 1, 0
@@ -108,6 +110,49 @@ def hear(nics: Iterable[Nic], seconds: float) -> None:
     unknown = {nic.name: nic for nic in nics if nic.carrier and nic.lldp is None}
     for name, neighbour in listen(unknown, seconds).items():
         unknown[name].lldp = neighbour
+
+
+class Ear:
+    """Listens on some cards from its making on, without waiting: the kernel keeps what comes until ``tell`` takes it.
+
+    An agent has heard its switches by the time it is asked for its inventory. Without the right to listen the ear is deaf,
+    and says so in the inventory. Cards that were down are tried again at each ``tell``.
+    """
+
+    def __init__(self, interfaces: Iterable[str]) -> None:
+        self._sockets: dict[str, socket.socket | None] = dict.fromkeys(interfaces)
+        self._heard: dict[str, Lldp] = {}
+        self._deaf: str | None = None
+        self._listen()
+
+    def tell(self, inventory: Inventory) -> None:
+        """Fill ``lldp`` of the cards whose neighbour was heard, where no daemon has told it."""
+        self._listen()
+        for name, one in self._sockets.items():
+            while one is not None and select.select([one], [], [], 0)[0]:
+                if (neighbour := _receive(one)) is not None:
+                    self._heard[name] = neighbour
+        for nic in inventory.nics:
+            nic.lldp = nic.lldp or self._heard.get(nic.name)
+        if self._deaf is not None:
+            inventory.errors.append(CollectorError(collector="lldp", error=self._deaf))
+
+    def close(self) -> None:
+        for one in self._sockets.values():
+            if one is not None:
+                one.close()
+        self._sockets.clear()
+
+    def _listen(self) -> None:
+        for name in [name for name, one in self._sockets.items() if one is None]:
+            try:
+                opened = _open(name)
+            except CannotAnswer as error:
+                self._deaf = str(error)
+                return
+            if opened is not None:
+                opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _KEPT_BYTES)
+            self._sockets[name] = opened
 
 
 def from_daemon(socket_path: str = DAEMON_SOCKET) -> dict[str, Lldp]:
