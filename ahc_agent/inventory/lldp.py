@@ -44,6 +44,7 @@ _ETHERNET_HEADER_BYTES = 14
 _FRAME_BYTES = 1522
 #: What the kernel keeps of each card until somebody asks: some dozens of announcements.
 _KEPT_BYTES = 65536
+_FRAMES_A_LOOK = 1000
 _VLANS_LIMIT = 4094
 
 _SOL_PACKET, _PACKET_ADD_MEMBERSHIP, _PACKET_MR_MULTICAST = 263, 1, 0
@@ -129,9 +130,8 @@ class Ear:
         """Fill ``lldp`` of the cards whose neighbour was heard, where no daemon has told it."""
         self._listen()
         for name, one in self._sockets.items():
-            while one is not None and select.select([one], [], [], 0)[0]:
-                if (neighbour := _receive(one)) is not None:
-                    self._heard[name] = neighbour
+            for neighbour in _drain(one) if one is not None else ():
+                self._heard[name] = neighbour
         for nic in inventory.nics:
             nic.lldp = nic.lldp or self._heard.get(nic.name)
         if self._deaf is not None:
@@ -263,9 +263,27 @@ def _open(interface: str) -> socket.socket | None:
 
 def _receive(one: socket.socket) -> Lldp | None:
     try:
-        frame, (_, _, direction, *_) = one.recvfrom(_FRAME_BYTES)
-        return parse(frame) if direction != socket.PACKET_OUTGOING else None
-    except (OSError, WireError):
+        return _neighbour(*one.recvfrom(_FRAME_BYTES))
+    except OSError:
+        return None
+
+
+def _drain(one: socket.socket) -> Iterator[Lldp]:
+    """Who has announced itself since the last look, oldest first; no flood holds the caller."""
+    for _ in range(_FRAMES_A_LOOK):
+        try:
+            received = one.recvfrom(_FRAME_BYTES)
+        except OSError:  # nothing more, or the card is gone
+            return
+        if (neighbour := _neighbour(*received)) is not None:
+            yield neighbour
+
+
+def _neighbour(frame: bytes, address: Any) -> Lldp | None:
+    """Who sent a frame; None for our own, for a goodbye, and for what is no LLDP."""
+    try:
+        return parse(frame) if address[2] != socket.PACKET_OUTGOING else None
+    except WireError:
         return None
 
 
