@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+from ahc_agent.bench.sysbench import format_size
 from ahc_agent.wire.messages import AnyTask, BenchLimits, CpuTask, DiskTask, InventoryTask, MemoryTask
 from ahc_server.plan.model import Affinity, Component, HostRange, Job, Plan, pair_pattern
 from ahc_server.yamlfile import Document, Section, parse_document, read_document
@@ -209,15 +210,8 @@ def _sizes(section: Section, low: int, high: int) -> tuple[str, ...]:
                 f"{key}: {word!r} is no block size",
                 f"write it like 4K, 1M or 2G, from {low} to {high} bytes",
             )
-        out.append(_spell(size))
+        out.append(format_size(size))
     return tuple(dict.fromkeys(out))
-
-
-def _spell(size: int) -> str:
-    for letter in "GMK":
-        if size % _SIZE_FACTORS[letter.lower()] == 0:
-            return f"{size // _SIZE_FACTORS[letter.lower()]}{letter}"
-    return str(size)
 
 
 def _inventory(section: Section, limits: BenchLimits) -> AnyTask:
