@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from ahc_server.judge.outliers import (
     false_discovery_rates,
     simes,
 )
+from ahc_server.judge.scores import Score
 from ahc_server.judge.thresholds import Limits, Thresholds
 
 #: "Faster than the peers" is news only when it is much clearer than a fault has to be.
@@ -49,6 +50,7 @@ class GroupTest:
     slow: Bools
     fast: Bools
     cannot_tell: Bools
+    scores: list[Score] = field(default_factory=list)
 
 
 def examine(cells: Cells, matrices: list[Matrix], thresholds: Thresholds) -> list[GroupTest]:
