@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from ahc_agent.facts import Disk, Inventory
 from ahc_agent.order import natural_order
@@ -40,6 +41,10 @@ class DiskNames:
         """The name of the place; a disk that the inventory does not know keeps its own, unless that is another's."""
         known = self._common.get(row, {})
         return known.get(own) or (f"{own}~" if own in known.values() else own)
+
+    def of(self, row: int) -> Callable[[str], str]:
+        """``common`` for one row."""
+        return partial(self.common, row)
 
     def disk(self, row: int, common: str) -> Disk | None:
         """The disk of a node that has this place in its group."""
