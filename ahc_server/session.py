@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from ahc_agent.errors import UsageError
 from ahc_agent.facts import Inventory
 from ahc_agent.wire.messages import Identity, TaskOutcome
+from ahc_server.measured import Measured, measured_of
 
 
 def session_name(text: str) -> str:
@@ -35,7 +36,11 @@ class NodeRecord:
 
 @dataclass(frozen=True, slots=True)
 class OutcomeRecord:
-    """One task's outcome on one machine. ``hosts`` is how many machines ran at once in this step (ramp-up)."""
+    """One task's outcome on one machine. ``hosts`` is how many machines ran at once in this step (ramp-up).
+
+    ``measured``: its measurements as columns, where it was loaded so; then ``outcome`` holds none. Ask ``columns``, which
+    knows them either way.
+    """
 
     task_id: str
     machine: str
@@ -44,6 +49,12 @@ class OutcomeRecord:
     step: int
     hosts: int
     outcome: TaskOutcome
+    measured: Measured | None = None
+
+    @property
+    def columns(self) -> Measured:
+        """Its measurements as columns, however it holds them."""
+        return measured_of(self.outcome.measurements) if self.measured is None else self.measured
 
 
 @dataclass(frozen=True, slots=True)

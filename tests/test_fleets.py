@@ -226,7 +226,7 @@ def test_a_session_in_memory_is_what_the_import_of_the_files_yields(name: str, t
             assert not imported.remarks
             gathering.add(source, imported)
     importing.write(store, gathering)
-    imported_session, ours = store.load_session("fleet"), session_of(fleet)
+    imported_session, ours = store.load_session("fleet", whole=True), session_of(fleet)
     store.close()
 
     def inventories(session: Session) -> dict[str, object]:

@@ -38,7 +38,7 @@ def test_a_folder_becomes_a_session_that_is_reported(ahc: Ahc, results: Path) ->
         "session old: 6 machines taken (6 × eDeploy .hw), 24 measurements\nreport: ahc report --session old\n"
     )
     with Store(ahc.store) as store:
-        session = store.load_session("old")
+        session = store.load_session("old", whole=True)
         (summary,) = store.sessions()
     assert (session.state, summary.plan, summary.results) == ("done", PLAN_NAME, 6)
     assert (session.created_at_s, summary.ended_at_s) == (WRITTEN_AT, WRITTEN_AT)

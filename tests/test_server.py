@@ -195,7 +195,7 @@ def test_a_server_killed_at_random_points_loses_and_repeats_nothing(stage: Stage
     assert watcher.returncode == 0, err
     assert kills >= 3
     with Store(stage.store) as store:
-        session = store.load_session("s")
+        session = store.load_session("s", whole=True)
     assert session.state == "done"
     assert {node.lost for node in session.nodes} == {None}
     with sqlite3.connect(stage.store) as database:

@@ -76,7 +76,7 @@ def test_what_goes_in_comes_out(store: Store) -> None:
         StepEnded(0, 103.0, 0.125),
         SessionChanged("done", 104.0),
     )
-    session = store.load_session()
+    session = store.load_session(whole=True)
     assert (session.name, session.plan, session.state, session.created_at_s) == ("s", "text", "done", 100.0)
     assert [(node.node, node.lost) for node in session.nodes] == [("a", None), ("b", "silent")]
     step = session.steps[0]
@@ -96,7 +96,7 @@ def test_a_result_counts_once(store: Store) -> None:
     number = begin(store)
     for value in (1.0, 2.0, 3.0):
         keep(store, number, ResultCame("s-a", "a", outcome(value), "done", 102.0))
-    assert [record.outcome for record in store.load_session().outcomes] == [outcome(1.0)]
+    assert [record.outcome for record in store.load_session(whole=True).outcomes] == [outcome(1.0)]
 
 
 def test_a_result_of_anothers_task_is_dropped(store: Store) -> None:

@@ -10,14 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-import msgspec
-
 from ahc_agent.errors import FileFormatError, UsageError
 from ahc_agent.facts import Inventory
 from ahc_agent.wire.messages import Hello, Identity, TaskOutcome
 from ahc_server import __version__
 from ahc_server.importers.model import Imported, Source
 from ahc_server.store import Store
+from ahc_server.store.kept import Kept, keep
 from ahc_server.store.records import (
     ParticipantAdded,
     Record,
@@ -33,15 +32,13 @@ PLAN_NAME = "import"
 _JOB = "import"
 _STEP = 1
 
-_pack = msgspec.msgpack.Encoder().encode
-
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """One machine, ready to be written. ``payload`` is its packed TaskOutcome; ``task`` names machine and content."""
+    """One machine, ready to be written. ``kept`` is its packed outcome; ``task`` names machine and content."""
 
     identity: Identity
-    payload: bytes
+    kept: Kept
     task: str
     file: str
     at_unix_s: float
@@ -84,7 +81,7 @@ class Gathering:
         )
         self.known[machine] = task
         self._file_of[machine] = source.file
-        self.taken.append(Taken(identity, _pack(outcome), task, source.file, source.at_unix_s))
+        self.taken.append(Taken(identity, keep(outcome), task, source.file, source.at_unix_s))
 
 
 def gathering_for(store: Store, session: str, *, add: bool) -> Gathering:
@@ -136,7 +133,7 @@ def _records(each: Taken) -> list[Record]:
     return [
         ParticipantAdded(machine, hello),
         TaskRow(each.task, _STEP, 0, machine, each.task, "solo", 1, "done"),
-        ResultKept(each.task, each.payload, each.at_unix_s),
+        ResultKept(each.task, each.kept, each.at_unix_s),
     ]
 
 

@@ -6,29 +6,22 @@ group gets its own dense matrix.
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ahc_agent.measure import Measurement
-from ahc_server.judge.outliers import Floats, Ints
+from ahc_server.judge.outliers import Bools, Floats, Ints
+from ahc_server.judge.trust import doubt, numbers_of, possible, within
+from ahc_server.measured import Measured, Name, Names
 from ahc_server.session import Session
 
 if TYPE_CHECKING:
     from ahc_server.judge.disks import DiskNames
 
-#: Of a measurement whose samples were mostly disturbed, by what nobody noted: the part of its loss that may be excused.
-_DOUBT_UNKNOWN = 0.5
-_DOUBT_MOST = 0.9
-#: Time that others took can cost a benchmark more than its share (caches, queues): it is counted twice.
-_DOUBT_FACTOR = 2.0
-#: No rate and no time in any unit of ours comes near this.
-_IMPOSSIBLE = 1e18
-#: Half width of a 95 % confidence interval over the standard error, for 1 to 10 degrees of freedom (Student's t).
-_T_95 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23)
+#: Why there is no value, where nobody said.
+_NO_REASON = "no value and no reason given"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +66,7 @@ class CellWriter:
         self._columns: dict[tuple[str, str, str, str, int], int] = {}
         self.metrics: list[Metric] = []
         self.errors: dict[tuple[int, int], str] = {}
-        self._row, self._column = array("q"), array("q")
-        self._value, self._half_width, self._within, self._doubt = (array("d") for _ in range(4))
+        self._blocks: list[_Block] = []
 
     def column(self, metric: Metric) -> int:
         """Number of this metric's column, made where it is new."""
@@ -88,12 +80,20 @@ class CellWriter:
     def add(
         self, row: int, column: int, value: float, half_width: float, within: float, doubt: float
     ) -> None:
-        self._row.append(row)
-        self._column.append(column)
-        self._value.append(value)
-        self._half_width.append(half_width)
-        self._within.append(within)
-        self._doubt.append(doubt)
+        one = [np.array([each]) for each in (value, half_width, within, doubt)]
+        self.add_row(row, np.array([column], dtype=np.int64), *one)
+
+    def add_row(
+        self,
+        row: int,
+        columns: Ints,
+        value: Floats,
+        half_width: Floats | None = None,
+        within: Floats | None = None,
+        doubt: Floats | None = None,
+    ) -> None:
+        """Values of one node; arrays of shape (k,), None is zero throughout."""
+        self._blocks.append(_Block(row, columns, value, (half_width, within, doubt)))
 
     def cells(self) -> Cells:
         """All that was added; columns in the order of their names, so that the order of adding leaves no trace."""
@@ -101,23 +101,24 @@ class CellWriter:
         order = sorted(range(len(named)), key=named.__getitem__)
         rank = np.empty(len(order), dtype=np.int64)
         rank[order] = np.arange(len(order))
-        row = np.array(self._row, dtype=np.int64)
-        column = rank[np.array(self._column, dtype=np.int64)]
-        fields = [
-            np.array(each, dtype=np.float64)
-            for each in (self._value, self._half_width, self._within, self._doubt)
-        ]
-        by = np.lexsort((fields[0], column, row))
-        row, column, fields = row[by], column[by], [each[by] for each in fields]
-        first = np.flatnonzero(np.r_[True, (np.diff(row) != 0) | (np.diff(column) != 0)][: len(row)])
-        repeats = np.diff(np.r_[first, len(row)])
-        value, half_width, within, doubt = (
-            np.add.reduceat(each, first) / repeats if len(row) else each for each in fields
-        )
+        blocks, self._blocks = sorted(self._blocks, key=lambda block: block.row), []
+        key, fields = _joined(blocks, rank)
+        by = np.argsort(key)
+        key = key[by]
+        if np.any(key[1:] == key[:-1]):
+            # The order of adding must choose neither the order in which repeats are added up.
+            by = by[np.lexsort((fields[0][by], key))]
+        fields = [each[by] if np.any(each) else each for each in fields]
+        first = np.flatnonzero(np.r_[True, key[1:] != key[:-1]][: len(key)])
+        if len(first) < len(key):
+            repeats = np.diff(np.r_[first, len(key)])
+            key, fields = key[first], [np.add.reduceat(each, first) / repeats for each in fields]
+        row, column = np.divmod(key, max(len(order), 1))
+        value, half_width, within, doubt = fields
         return Cells(
             metrics=[self.metrics[number] for number in order],
-            row=row[first],
-            column=column[first],
+            row=row,
+            column=column,
             value=value,
             half_width=half_width,
             within=within,
@@ -126,70 +127,92 @@ class CellWriter:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Values of one row. ``more``: half width, within and doubt, None where zero throughout."""
+
+    row: int
+    columns: Ints
+    value: Floats
+    more: tuple[Floats | None, Floats | None, Floats | None]
+
+
+def _joined(blocks: list[_Block], rank: Ints) -> tuple[Ints, list[Floats]]:
+    """row × number of columns + rank of the column of every cell, and value, half width, within and doubt."""
+    ends = np.cumsum([0, *(len(block.value) for block in blocks)])
+    key = np.empty(ends[-1], dtype=np.int64)
+    # Pages of zeros that nobody writes to take no memory.
+    fields = [np.empty(ends[-1]), *(np.zeros(ends[-1]) for _ in range(3))]
+    for block, start, end in zip(blocks, ends[:-1].tolist(), ends[1:].tolist(), strict=True):
+        np.add(rank[block.columns], block.row * len(rank), out=key[start:end])
+        fields[0][start:end] = block.value
+        for field, told in zip(fields[1:], block.more, strict=True):
+            if told is not None:
+                field[start:end] = told
+    return key, fields
+
+
 def write_measurements(session: Session, rows: dict[str, int], disks: DiskNames, to: CellWriter) -> None:
     """Add every measurement of every node. ``rows`` maps machine keys to rows; a disk's part is the name of its place."""
-    layouts: dict[tuple[str, int], list[tuple[str, str, str, int]]] = {}
+    layouts: dict[tuple[Names, str, int], _Layout] = {}
     for record in session.outcomes:
         row = rows.get(record.machine)
-        if row is None or not record.outcome.measurements:
+        if row is None:
             continue
-        # Nodes report the same metrics in the same order: looking where the last node had them saves most of the time.
-        layout = layouts.setdefault((record.job, record.hosts), [])
-        for position, taken in enumerate(record.outcome.measurements):
-            here = layout[position] if position < len(layout) else None
-            part = taken.part if taken.component != "disk" else disks.common(row, taken.part)
-            if here is not None and here[:3] == (part, taken.quantity, taken.component):
-                column = here[3]
-            else:
-                column = to.column(_metric(taken, part, record.job, record.hosts))
-                entry = (part, taken.quantity, taken.component, column)
-                if here is None:
-                    layout.append(entry)
-                else:
-                    layout[position] = entry
-            if taken.value is None:
-                to.errors[row, column] = taken.error or "no value and no reason given"
-            elif nonsense(taken.value, taken.higher_is_better):
-                to.errors[row, column] = f"{taken.value:g} {taken.unit} is no possible result: repeat"
-            elif taken.samples:
-                to.add(row, column, taken.value, taken.ci95 or 0.0, within(taken), doubt(taken))
-            else:
-                to.add(row, column, taken.value, taken.ci95 or 0.0, 0.0, 0.0)
+        taken = record.columns
+        if not taken.names:
+            continue
+        # Most nodes report the same metrics in the same order: what is known of those is looked up once.
+        known = (taken.names, record.job, record.hosts)
+        if known not in layouts:
+            layouts[known] = _Layout(*known)
+        layout = layouts[known]
+        _write(taken, layout.higher, row, layout.columns(row, disks, to), to)
 
 
-def nonsense(value: float, higher_is_better: bool) -> bool:
-    """Whether nothing can have this rate, or take this time. A rate of 0 is possible: a piece that does nothing."""
-    return not (0 <= value < _IMPOSSIBLE) or (value == 0 and not higher_is_better)
+class _Layout:
+    """Which columns the measurements of a task go to, for all nodes whose tasks have the same."""
+
+    def __init__(self, names: Names, job: str, hosts: int) -> None:
+        self.higher: Bools = np.array([name.higher_is_better for name in names])
+        self._names, self._job, self._hosts = names, job, hosts
+        self._disks = list(dict.fromkeys(name.part for name in names if name.component == "disk"))
+        self._columns: dict[tuple[str, ...], Ints] = {}
+
+    def columns(self, row: int, disks: DiskNames, to: CellWriter) -> Ints:
+        """Numbers of the columns (k,): those of most nodes, whatever a node's own names of its disks are."""
+        places = tuple(disks.common(row, own) for own in self._disks)
+        if places not in self._columns:
+            place_of = dict(zip(self._disks, places, strict=True))
+            numbers = [to.column(self._metric(name, place_of)) for name in self._names]
+            self._columns[places] = np.array(numbers, dtype=np.int64)
+        return self._columns[places]
+
+    def _metric(self, name: Name, place_of: dict[str, str]) -> Metric:
+        part = place_of[name.part] if name.component == "disk" else name.part
+        return Metric(
+            name.component, part, name.quantity, name.unit, name.higher_is_better, self._job, self._hosts
+        )
 
 
-def _metric(taken: Measurement, part: str, job: str, hosts: int) -> Metric:
-    return Metric(taken.component, part, taken.quantity, taken.unit, taken.higher_is_better, job, hosts)
+def _write(taken: Measured, higher: Bools, row: int, columns: Ints, to: CellWriter) -> None:
+    value = numbers_of(taken, "value")
+    assert value is not None
+    half_width = numbers_of(taken, "ci95")
+    more = [None if half_width is None else np.nan_to_num(half_width), within(taken), doubt(taken)]
+    good = possible(value, higher)
+    if not np.all(good):
+        for place in np.flatnonzero(~good).tolist():
+            to.errors[row, int(columns[place])] = _why_not(taken, place, float(value[place]))
+        columns, value = columns[good], value[good]
+        more = [None if each is None else each[good] for each in more]
+    to.add_row(row, columns, value, *more)
 
 
-def within(taken: Measurement) -> float:
-    """Relative standard deviation of one measurement's samples, from its confidence interval."""
-    count = len(taken.samples)
-    if count < 2 or not taken.ci95 or not taken.value:
-        return 0.0
-    t = _T_95[count - 2] if count - 2 < len(_T_95) else 2.0
-    return float(abs(taken.ci95 / t * count**0.5 / taken.value))
-
-
-def doubt(taken: Measurement) -> float:
-    """The part of a loss that disturbances could explain: 0 where most samples were undisturbed.
-
-    Throttling is no excuse: it is the node's own.
-    """
-    marked = [sample.disturbed for sample in taken.samples if sample.disturbed]
-    if 2 * len(marked) <= len(taken.samples):
-        return 0.0
-    if all(text.startswith("throttl") for text in marked):
-        return 0.0
-    seen = taken.conditions
-    if seen is None or (seen.steal_fraction is None and seen.others_cpu_fraction is None):
-        return _DOUBT_UNKNOWN
-    taken_away = (seen.steal_fraction or 0.0) + (seen.others_cpu_fraction or 0.0)
-    return min(_DOUBT_FACTOR * taken_away, _DOUBT_MOST)
+def _why_not(taken: Measured, place: int, value: float) -> str:
+    if np.isnan(value):
+        return taken.errors.get(place, _NO_REASON)
+    return f"{value:g} {taken.names[place].unit} is no possible result: repeat"
 
 
 @dataclass(frozen=True, slots=True)

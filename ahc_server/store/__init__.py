@@ -16,6 +16,7 @@ from ahc_server.collector import no_collector
 from ahc_server.ids import Prefer, assign_ids
 from ahc_server.session import NodeRecord, OutcomeRecord, Session, StepRecord
 from ahc_server.store import database, records
+from ahc_server.store.kept import Reader
 from ahc_server.store.saved import Members, SavedSession, SessionSummary, Standing
 from ahc_server.store.writers import WRITERS
 
@@ -167,11 +168,14 @@ class Store:
             ).fetchone()
             return None if row is None else self._saved(row[0])
 
-    def load_session(self, name: str | None = None, prefer: Prefer = "serial") -> Session:
-        """A session with everything it holds; the newest where no name is given. Raises NoData, CannotAnswer.
+    def load_session(
+        self, name: str | None = None, prefer: Prefer = "serial", *, whole: bool = False
+    ) -> Session:
+        """A session with everything that is judged; the newest where no name is given. Raises NoData, CannotAnswer.
 
-        A task that ended without a result (its machine was lost, its time limit passed) has an outcome that says so.
-        ``prefer`` chooses the kind of the nodes' ids.
+        Measurements come as columns (``OutcomeRecord.columns``); with ``whole`` as they were sent, with all their samples: for
+        thousands of nodes that takes gigabytes. A task that ended without a result (its machine was lost, its time limit
+        passed) has an outcome that says so. ``prefer`` chooses the kind of the nodes' ids.
         """
         with self._typed(), no_collector():
             where, values = ("WHERE name = ?", (name,)) if name is not None else ("", ())
@@ -188,7 +192,7 @@ class Store:
                 )
             number, name, plan, state, created_s = row
             steps = self._steps(number)
-            outcomes, inventories = self._outcomes(number, {step.step: step for step in steps})
+            outcomes, inventories = self._outcomes(number, {step.step: step for step in steps}, whole)
             return Session(
                 name=str(name),
                 plan=plan,
@@ -208,34 +212,48 @@ class Store:
         return [StepRecord(*row) for row in rows]
 
     def _outcomes(
-        self, session: int, steps: dict[int, StepRecord]
+        self, session: int, steps: dict[int, StepRecord], whole: bool
     ) -> tuple[list[OutcomeRecord], dict[str, Any]]:
         ends: dict[str, list[str]] = {}
         for unit, machine in self._db.execute(
             "SELECT unit, machine FROM tasks WHERE session = ? AND role != 'solo'", (session,)
         ):
             ends.setdefault(unit, []).append(machine)
+        columns = "r.layout, r.columns" if database.version(self._db, self.path) > 1 else "NULL, NULL"
+        details = "r.details" if whole and not columns.startswith("NULL") else "NULL"
+        reader = Reader(self._db)
         rows = self._db.execute(
-            "SELECT t.task_id, t.machine, t.step, t.state, t.reason, t.unit, t.role, r.payload"
+            f"SELECT t.task_id, t.machine, t.step, t.state, t.reason, t.unit, t.role, r.payload, {columns}, {details}"
             " FROM tasks t LEFT JOIN results r ON r.task_id = t.task_id"
             " WHERE t.session = ? AND t.state != 'again' ORDER BY t.task_id",
             (session,),
         )
         outcomes = []
         inventories = {}
-        for task_id, machine, number, state, reason, unit, role, payload in rows:
+        for task_id, machine, number, state, reason, unit, role, payload, *measurements in rows:
             step = steps[number]
             if payload is None and state in records.OPEN_STATES:
                 continue
-            outcome = _unpack_outcome(payload) if payload is not None else _no_result(state, reason)
+            measured = None
+            if payload is None:
+                outcome = _no_result(state, reason)
+            elif whole:
+                outcome = reader.read_whole(payload, *measurements)
+            else:
+                outcome, measured = reader.read(payload, *measurements[:2])
             if outcome.inventory is not None:
                 inventories[machine] = outcome.inventory
             if outcome.pair is not None and not _is_own(
                 outcome.pair, machine, unit, role, ends.get(unit, [])
             ):
-                outcome = TaskOutcome(status="failed", error="it told of another pair than its own")
+                outcome, measured = (
+                    TaskOutcome(status="failed", error="it told of another pair than its own"),
+                    None,
+                )
             outcomes.append(
-                OutcomeRecord(task_id, machine, step.job, step.component, number, step.hosts, outcome)
+                OutcomeRecord(
+                    task_id, machine, step.job, step.component, number, step.hosts, outcome, measured
+                )
             )
         return outcomes, inventories
 

@@ -14,7 +14,9 @@ from ahc_agent.errors import CannotAnswer, NoData
 
 #: "AHC\1" as SQLite's application id: tells our files from others.
 APPLICATION_ID = 0x41484301
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+#: Schema 1 kept measurements in the payload and nowhere else: readable as it is.
+OLDEST_VERSION = 1
 BUSY_TIMEOUT_S = 10.0
 #: A result takes 10 to 200 kB: pages larger than usual, and the log taken over only every 64 MiB.
 PAGE_BYTES = 16384
@@ -50,10 +52,23 @@ CREATE INDEX tasks_of_step ON tasks (session, step, wave);
 
 CREATE TABLE results (
     task_id TEXT PRIMARY KEY REFERENCES tasks ON DELETE CASCADE,
-    session INTEGER NOT NULL, received_s REAL NOT NULL, payload BLOB NOT NULL
+    session INTEGER NOT NULL, received_s REAL NOT NULL, payload BLOB NOT NULL,
+    layout BLOB, columns BLOB, details BLOB
 ) STRICT;
 CREATE INDEX results_of_session ON results (session);
+
+CREATE TABLE layouts (layout BLOB PRIMARY KEY, names BLOB NOT NULL) STRICT, WITHOUT ROWID;
 """
+
+#: From each older schema to the next.
+MIGRATIONS = {
+    1: """
+ALTER TABLE results ADD COLUMN layout BLOB;
+ALTER TABLE results ADD COLUMN columns BLOB;
+ALTER TABLE results ADD COLUMN details BLOB;
+CREATE TABLE layouts (layout BLOB PRIMARY KEY, names BLOB NOT NULL) STRICT, WITHOUT ROWID;
+""",
+}
 
 
 def open_for_writing(path: Path) -> sqlite3.Connection:
@@ -68,7 +83,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
     try:
         fresh = database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
         if not fresh:
-            _check(database, path)
+            version(database, path)
         if fresh:
             database.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         database.execute("PRAGMA journal_mode = WAL")
@@ -80,6 +95,8 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
                 f"BEGIN IMMEDIATE; PRAGMA application_id = {APPLICATION_ID};"
                 f"PRAGMA user_version = {SCHEMA_VERSION}; {SCHEMA} COMMIT;"
             )
+        else:
+            _migrate(database, path)
     except sqlite3.Error as error:
         database.close()
         raise broken(path, error) from error
@@ -109,7 +126,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise broken(path, error) from error
     try:
-        _check(database, path)
+        version(database, path)
     except sqlite3.Error as error:
         database.close()
         raise broken(path, error) from error
@@ -119,17 +136,36 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     return database
 
 
-def _check(database: sqlite3.Connection, path: Path) -> None:
-    application, version = (
-        database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
+def version(database: sqlite3.Connection, path: Path) -> int:
+    """The schema of a store. Raises CannotAnswer for a file that is none, or of a schema that this AHC cannot read."""
+    application, schema = (
+        int(database.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("application_id", "user_version")
     )
     if application != APPLICATION_ID:
         raise CannotAnswer(f"{path}: not a store of AHC (name another file with --store)")
-    if version != SCHEMA_VERSION:
+    if not OLDEST_VERSION <= schema <= SCHEMA_VERSION:
         raise CannotAnswer(
-            f"{path}: a store of schema {version}, this is AHC with schema {SCHEMA_VERSION}"
+            f"{path}: a store of schema {schema}, this is AHC with schema {SCHEMA_VERSION}"
             " (use the AHC that wrote it, or another file with --store)"
         )
+    return schema
+
+
+def _migrate(database: sqlite3.Connection, path: Path) -> None:
+    """Bring an older store to today's schema. What is in it stays as it is."""
+    if version(database, path) == SCHEMA_VERSION:
+        return
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        # Asked again: another program may have done it while this one waited for the lock.
+        for schema in range(version(database, path), SCHEMA_VERSION):
+            for statement in MIGRATIONS[schema].split(";"):
+                database.execute(statement)
+        database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    except BaseException:
+        database.execute("ROLLBACK")
+        raise
+    database.execute("COMMIT")
 
 
 def broken(path: Path, error: sqlite3.Error) -> CannotAnswer:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ahc_agent.wire.messages import Hello, TaskOutcome
+from ahc_server.store.kept import Kept
 
 SessionState = Literal["running", "stopping", "done", "stopped"]
 StepState = Literal["running", "done"]
@@ -99,7 +100,7 @@ class ResultKept:
     """The packed outcome of a task that is there and done. What comes from files by the thousand is packed as it comes."""
 
     task_id: str
-    payload: bytes
+    kept: Kept
     at_s: float
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from ahc_server.store import records
+from ahc_server.store.kept import Kept, keep
 
 log = logging.getLogger(__name__)
 
@@ -77,11 +78,10 @@ def _task_changed(db: sqlite3.Connection, session: int | None, it: records.TaskC
 
 def _result(db: sqlite3.Connection, session: int | None, it: records.ResultCame) -> None:
     """Once, whatever is sent twice; a task given to another machine is none of the sender's."""
-    written = db.execute(
-        "INSERT OR IGNORE INTO results (task_id, session, received_s, payload)"
-        " SELECT task_id, session, ?, ? FROM tasks WHERE task_id = ? AND machine = ?",
-        (it.at_s, _pack(it.outcome), it.task_id, it.machine),
-    ).rowcount
+    mine = db.execute(
+        "SELECT session FROM tasks WHERE task_id = ? AND machine = ?", (it.task_id, it.machine)
+    ).fetchone()
+    written = 0 if mine is None else _write(db, it.task_id, mine[0], it.at_s, keep(it.outcome))
     if written:
         db.execute(
             "UPDATE tasks SET state = ?, reason = ? WHERE task_id = ? AND state != 'again'",
@@ -93,10 +93,20 @@ def _result(db: sqlite3.Connection, session: int | None, it: records.ResultCame)
 
 
 def _result_kept(db: sqlite3.Connection, session: int | None, it: records.ResultKept) -> None:
-    db.execute(
-        "INSERT OR IGNORE INTO results (task_id, session, received_s, payload) VALUES (?,?,?,?)",
-        (it.task_id, session, it.at_s, it.payload),
-    )
+    assert session is not None
+    _write(db, it.task_id, session, it.at_s, it.kept)
+
+
+def _write(db: sqlite3.Connection, task_id: str, session: int, at_s: float, kept: Kept) -> int:
+    """How many rows were written: 0 where the result is there already."""
+    written = db.execute(
+        "INSERT OR IGNORE INTO results (task_id, session, received_s, payload, layout, columns, details)"
+        " VALUES (?,?,?,?,?,?,?)",
+        (task_id, session, at_s, kept.payload, kept.layout, kept.columns, kept.details),
+    ).rowcount
+    if written and kept.layout is not None:
+        db.execute("INSERT OR IGNORE INTO layouts (layout, names) VALUES (?,?)", (kept.layout, kept.names))
+    return written
 
 
 def _session(db: sqlite3.Connection, session: int | None, it: records.SessionChanged) -> None:
