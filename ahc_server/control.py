@@ -51,6 +51,21 @@ class StopSession(Request, kw_only=True, frozen=True):
     session: str
 
 
+class RepeatedStep(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """A step of the plan that is to run again on ``machines``; those ``apart`` do not meet each other in pairs."""
+
+    step: Annotated[int, msgspec.Meta(ge=0)]
+    machines: list[str]
+    apart: list[str] = []
+
+
+class Repeat(Request, kw_only=True, frozen=True):
+    """Measure some machines of a session that is over again, as further steps of that session."""
+
+    session: str
+    steps: Annotated[list[RepeatedStep], msgspec.Meta(min_length=1, max_length=1000)]
+
+
 class ListAgents(Request, kw_only=True, frozen=True):
     """Who is joined now."""
 
@@ -78,7 +93,7 @@ class Declined(Reply, kw_only=True, frozen=True):
     later: bool = False
 
 
-AnyRequest = Submit | StatusOf | StopSession | ListAgents
+AnyRequest = Submit | Repeat | StatusOf | StopSession | ListAgents
 AnyReply = Submitted | Standing | Agents | Declined
 
 _encode = msgspec.msgpack.Encoder().encode

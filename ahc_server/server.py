@@ -17,14 +17,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
 import zmq
 
 from ahc_agent.errors import AhcError
 from ahc_agent.wire.keys import load_or_create
-from ahc_agent.wire.messages import Result
+from ahc_agent.wire.messages import Hello, Result
 from ahc_server import __version__
 from ahc_server.admission import TooFewNodes, admit
 from ahc_server.conductor import Conductor, Now, Output, Send, late_result
+from ahc_server.conductor.repeat import plan_repeat
 from ahc_server.control import (
     Agents,
     AnyReply,
@@ -32,6 +34,7 @@ from ahc_server.control import (
     ControlServer,
     Declined,
     ListAgents,
+    Repeat,
     StatusOf,
     Submit,
     Submitted,
@@ -168,6 +171,8 @@ class Server:
         try:
             if isinstance(request, Submit):
                 return self._submit(request, now, sends)
+            if isinstance(request, Repeat):
+                return self._repeat(request, now, sends)
             if isinstance(request, ListAgents):
                 return Agents(
                     machines={name: list(hello.addresses) for name, hello in self._hub.machines().items()}
@@ -206,6 +211,25 @@ class Server:
         sends += self._keep(self._conductor.step([], now))
         return Submitted(session=name, machines=[machine for machine, _ in participants])
 
+    def _repeat(self, request: Repeat, now: Now, sends: list[Send]) -> AnyReply:
+        """Open a session that is over again, and go on with it as with one that a killed server left."""
+        if self._conductor is not None:
+            return Declined(reason=f"session {self._conductor.name} is running: wait for its end")
+        saved = self._store.saved(request.session)
+        plan = parse_plan(saved.plan, f"the plan of session {saved.name}")
+        asked = [(each.step, each.machines, each.apart) for each in request.steps]
+        planned = plan_repeat(saved, plan, asked, destructive_allowed=self._allow_destructive)
+        self._store.plan_repeat(saved.session, planned)
+        self._store.apply(saved.session, [SessionChanged("running", now.unix_s)])
+        self._session = saved.session
+        self._conductor = Conductor.restored(self._store.saved(saved.name), plan, token=_token)
+        machines = list(dict.fromkeys(machine for each in planned for machine in each.machines))
+        log.info("session %s measures %d nodes again", saved.name, len(machines))
+        here = self._hub.machines()
+        events = [_present(machine, here.get(machine), now) for machine in machines]
+        sends += self._keep(self._conductor.step(events, now))
+        return Submitted(session=saved.name, machines=machines)
+
     def _free_name(self, plan: str, now: Now) -> str:
         """From the plan and the time."""
         start = re.sub(r"[^A-Za-z0-9._-]+", "-", plan).strip("-")[:64] or "plan"
@@ -230,6 +254,14 @@ def _stray(event: Event, now: Now) -> Output:
     if isinstance(event, Said) and isinstance(event.message, Result):
         return late_result(event.machine, event.message.task_id, event.message.outcome, now.unix_s)
     return Output()
+
+
+def _present(machine: str, hello: Hello | None, now: Now) -> Event:
+    """Whether a machine is there when it is to be measured again. What it was busy with when it joined is long over."""
+    if hello is None:
+        return Lost(machine, "not there when it was to be measured again", now.monotonic_s)
+    settled = msgspec.structs.replace(hello, busy=None, unacknowledged=[])
+    return Joined(machine, settled, "", now.monotonic_s)
 
 
 def _relieve_collector() -> None:

@@ -61,7 +61,8 @@ class OutcomeRecord:
 class StepRecord:
     """One step of the plan: a job at one host count. Times are Unix seconds, None before it happened.
 
-    ``start_jitter_s``: spread of the starts over its machines (latest minus earliest of the agents' delays).
+    ``start_jitter_s``: spread of the starts over its machines (latest minus earliest of the agents' delays). ``repeat``: 0 in the
+    plan itself; else which repeat this is, and ``of_step`` what it measured again.
     """
 
     step: int
@@ -72,6 +73,8 @@ class StepRecord:
     started_at_s: float | None = None
     ended_at_s: float | None = None
     start_jitter_s: float | None = None
+    repeat: int = 0
+    of_step: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

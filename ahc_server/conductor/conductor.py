@@ -11,7 +11,7 @@ step waits for anybody beyond a time limit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from ahc_agent.wire.messages import Ack, Cancel, Go, Hello, Progress, Ready, TaskOutcome
 from ahc_server.conductor.expand import Step, Unit, choose, steps_of, units, waves
@@ -20,11 +20,13 @@ from ahc_server.conductor.ground import Ground
 from ahc_server.conductor.limits import DESERTED_S, GRACE_S, READY_S, parts_of
 from ahc_server.conductor.model import Now, Output, Send
 from ahc_server.conductor.prepare import prepare
+from ahc_server.conductor.repeat import repeated_machines
 from ahc_server.conductor.restore import restore_tasks
 from ahc_server.hub.events import Event, Joined, Lost, Said
 from ahc_server.plan.model import Plan
 from ahc_server.store import records
 from ahc_server.store.records import TaskState
+from ahc_server.store.repeats import RepeatPlanned
 from ahc_server.store.saved import SavedSession, Standing
 
 _STATES: dict[str, TaskState] = {
@@ -57,13 +59,14 @@ class Conductor(Ground):
         participants: Iterable[tuple[str, Hello]],
         *,
         token: Callable[[], str],
+        repeats: Sequence[RepeatPlanned] = (),
     ) -> None:
         super().__init__(participants)
         self.name = name
         self.state: records.SessionState = "running"
         self._uid = uid
         self._token = token
-        self._steps = steps_of(plan)
+        self._steps = steps_of(plan, repeats)
         self._begun = 0
         self._deserted_until_s: float | None = None
         self._clock_due_s = 0.0
@@ -71,14 +74,19 @@ class Conductor(Ground):
 
     @classmethod
     def restored(cls, saved: SavedSession, plan: Plan, *, token: Callable[[], str]) -> Conductor:
-        """Go on where a killed server stopped."""
-        participants = [(machine, hello) for machine, hello, _ in saved.participants]
-        self = cls(saved.name, saved.uid, plan, participants, token=token)
+        """Go on where a killed server stopped, or where something is to be repeated.
+
+        The machines of the last repeat are then its nodes: whether the others are there is of no matter.
+        """
+        wanted = repeated_machines(saved.repeats)
+        there = [each for each in saved.participants if wanted is None or each[0] in wanted]
+        participants = [(machine, hello) for machine, hello, _ in there]
+        self = cls(saved.name, saved.uid, plan, participants, token=token, repeats=saved.repeats)
         self.state = "stopping" if saved.state == "stopping" else "running"
-        for machine, _, lost in saved.participants:
+        for machine, _, lost in there:
             self._nodes[machine].lost = lost
-        for machine, inventory in saved.inventories.items():
-            self._nodes[machine].parts = parts_of(inventory)
+        for machine in self._nodes.keys() & saved.inventories.keys():
+            self._nodes[machine].parts = parts_of(saved.inventories[machine])
         self._awaited = {machine for machine, node in self._nodes.items() if node.lost is None}
         self._begun = len(saved.steps)
         if saved.steps and saved.steps[-1].step not in saved.ended:

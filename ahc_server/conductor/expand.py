@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ahc_agent.wire.messages import AnyTask, Hello, InventoryTask, PairTask
 from ahc_server import pairing
 from ahc_server.conductor.model import Node
 from ahc_server.plan.model import Job, Plan
+from ahc_server.store.repeats import RepeatPlanned
 
 Unit = tuple[str, ...]
 
@@ -22,25 +23,41 @@ INVENTORY = Job(name="inventory", component="inventory", task=InventoryTask(), a
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A job at one host count; ``hosts`` None is every node, honouring affinity."""
+    """A job at one host count; ``hosts`` None is every node, honouring affinity.
+
+    A repeat of an earlier step runs on ``machines``, of which those ``apart`` do not meet each other in pairs.
+    """
 
     number: int
     job: Job
     hosts: int | None
+    machines: tuple[str, ...] | None = None
+    apart: frozenset[str] = frozenset()
 
 
-def steps_of(plan: Plan) -> list[Step]:
-    """The steps of a plan in order; the inventory comes first, said or not."""
+def steps_of(plan: Plan, repeats: Sequence[RepeatPlanned] = ()) -> list[Step]:
+    """The steps of a plan in order, then what was to be repeated; the inventory comes first, said or not."""
     jobs = list(plan.jobs)
     if jobs[0].component != "inventory" or jobs[0].hosts is not None:
         jobs.insert(0, INVENTORY)
     wanted = [(job, count) for job in jobs for count in (job.hosts.counts() if job.hosts else (None,))]
-    return [Step(number, job, count) for number, (job, count) in enumerate(wanted)]
+    steps = [Step(number, job, count) for number, (job, count) in enumerate(wanted)]
+    return steps + [_again(steps[planned.of_step], planned) for planned in repeats]
+
+
+def _again(step: Step, planned: RepeatPlanned) -> Step:
+    """The same measurement on a few machines: at once where they ran at once, and each of its pairs."""
+    count = None if step.hosts is None else len(planned.machines)
+    job = replace(step.job, arity=None)
+    return Step(planned.step, job, count, planned.machines, frozenset(planned.apart))
 
 
 def choose(step: Step, nodes: Sequence[Node]) -> tuple[str, ...]:
     """The machines of a step, in order: the first ones of a fair spread where so many are asked."""
     job = step.job
+    if step.machines is not None:
+        there = {node.machine for node in nodes}
+        return tuple(machine for machine in step.machines if machine in there)
     hosts = {node.machine: node.host for node in nodes}
     names = [
         node.machine
@@ -63,7 +80,11 @@ def units(step: Step, machines: Sequence[str]) -> int:
         return len(machines)
     if step.job.arity is not None:
         return sum(map(len, pairing.group_rounds(machines, step.job.arity)))
-    return len(machines) * (len(machines) - 1) // 2
+    return _pairs(len(machines)) - _pairs(len(step.apart.intersection(machines)))
+
+
+def _pairs(machines: int) -> int:
+    return machines * (machines - 1) // 2
 
 
 def waves(step: Step, machines: Sequence[str], host_of: Callable[[str], str]) -> Iterator[list[Unit]]:
@@ -83,7 +104,8 @@ def waves(step: Step, machines: Sequence[str], host_of: Callable[[str], str]) ->
         return
     grouped = job.arity is not None
     for one in pairing.group_rounds(machines, job.arity or 2) if grouped else pairing.rounds(machines):
-        yield from pairing.waves(_units(one), taken, job.parallel)
+        meeting = [pair for pair in one if not step.apart.issuperset(pair)]
+        yield from pairing.waves(_units(meeting), taken, job.parallel)
 
 
 def _units(units: Sequence[Unit]) -> Sequence[Unit]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from ahc_agent.wire.messages import Hello, PairOutcome, TaskOutcome
 from ahc_server.collector import no_collector
 from ahc_server.ids import Prefer, assign_ids
 from ahc_server.session import NodeRecord, OutcomeRecord, Session, StepRecord
-from ahc_server.store import database, records
+from ahc_server.store import database, records, repeats
 from ahc_server.store.kept import Reader
 from ahc_server.store.saved import Members, SavedSession, SessionSummary, Standing
 from ahc_server.store.writers import WRITERS
@@ -168,6 +169,15 @@ class Store:
             ).fetchone()
             return None if row is None else self._saved(row[0])
 
+    def saved(self, name: str) -> SavedSession:
+        """A session as a server goes on with it. Raises NoData."""
+        with self._typed():
+            return self._saved(self.members(name).number)
+
+    def plan_repeat(self, session: int, planned: Iterable[repeats.RepeatPlanned]) -> None:
+        """Steps of a session that is over are to run again. Call inside a transaction."""
+        repeats.write(self._db, session, planned)
+
     def load_session(
         self, name: str | None = None, prefer: Prefer = "serial", *, whole: bool = False
     ) -> Session:
@@ -209,7 +219,14 @@ class Store:
             " WHERE session = ? ORDER BY step",
             (session,),
         )
-        return [StepRecord(*row) for row in rows]
+        steps = [StepRecord(*row) for row in rows]
+        again = {each.step: each for each in repeats.read(self._db, session)}
+        return [
+            replace(step, repeat=again[step.step].repeat, of_step=again[step.step].of_step)
+            if step.step in again
+            else step
+            for step in steps
+        ]
 
     def _outcomes(
         self, session: int, steps: dict[int, StepRecord], whole: bool
@@ -318,7 +335,10 @@ class Store:
             )
             if (inventory := _unpack_outcome(payload).inventory) is not None
         }
-        return SavedSession(session, name, uid, plan, state, participants, steps, ended, tasks, inventories)
+        again = repeats.read(self._db, session)
+        return SavedSession(
+            session, name, uid, plan, state, participants, steps, ended, tasks, inventories, again
+        )
 
 
 def _is_own(pair: PairOutcome, machine: str, unit: str, role: str, ends: list[str]) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
 from ahc_agent.facts import Inventory
 from ahc_agent.wire.messages import Hello
 from ahc_server.store.records import SessionState, StepStarted, TaskRow
+from ahc_server.store.repeats import RepeatPlanned
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class SavedSession:
     """A session under way, as a server that was killed left it.
 
     ``participants`` in order: machine, its last Hello, why it is lost. ``steps`` begun so far, ``ended`` those that are over;
-    ``tasks`` of the last step; ``inventories`` by machine.
+    ``tasks`` of the last step; ``inventories`` by machine; ``repeats``: what is to be measured again, begun or not.
     """
 
     session: int
@@ -43,6 +44,7 @@ class SavedSession:
     ended: list[int]
     tasks: list[TaskRow]
     inventories: dict[str, Inventory]
+    repeats: list[RepeatPlanned] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
