@@ -51,7 +51,7 @@ def fleet(size: int, odd: dict[str, Inventory]) -> Fleet:
         ({"mtu": 1500}, "network", "MTU: 1500, where its peers have 9000"),
     ],
 )
-@pytest.mark.parametrize("size", [3, 6])
+@pytest.mark.parametrize("size", [5, 6])
 def test_one_node_of_other_settings_is_told(
     change: dict[str, object], component: str, said: str, size: int
 ) -> None:
@@ -78,14 +78,15 @@ def test_a_setting_is_the_cause_of_what_it_slows() -> None:
 def test_one_missing_dimm_of_24_is_told_though_it_is_few_of_the_memory() -> None:
     [found] = judge(fleet(6, {"n4": described(empty=(5,))})).findings
     assert (found.element, found.component, found.kind) == ("node:n4", "memory", "missing")
-    assert found.cause == "1 DIMM slot empty that 5 of 5 peers fill (A5)"
+    assert found.severity == "fail"
+    assert found.cause == "1 DIMM slot empty that 5 of 5 peers fill (A5); 184 GiB where they have 192 GiB"
     assert "every DIMM is seated" in found.summary
 
 
 def test_slots_that_two_share_empty_are_told_of_both() -> None:
     report = judge(fleet(20, dict.fromkeys(("n1", "n2"), described(empty=(1, 2, 3)))))
     assert [each.cause for each in report.findings] == [
-        "3 DIMM slots empty that 18 of 19 peers fill (A1, A2, A3)"
+        "3 DIMM slots empty that 18 of 19 peers fill (A1, A2, A3); 168 GiB where they have 192 GiB"
     ] * 2
 
 

@@ -108,11 +108,11 @@ def test_odd_hardware_is_the_cause_where_it_is_slow_and_a_finding_where_it_is_no
     fleet = Fleet(6).benchmarks()
     fleet.inventories["n5"] = inventory(memory=96 * 2**30)
     [found] = judge(fleet).findings
-    assert (found.kind, found.severity, found.element) == ("config", "warn", "node:n5")
-    assert found.cause == "its memory: 96 GiB, where its peers have 192 GiB"
+    assert (found.kind, found.severity, found.element) == ("missing", "fail", "node:n5")
+    assert found.cause == "its usable memory: 96 GiB, where its peers have 192 GiB"
     [found] = judge(fleet.slow("n5", "memory", 0.55)).findings
     assert found.kind == "slow"
-    assert found.cause == "its memory: 96 GiB, where its peers have 192 GiB"
+    assert found.cause == "its usable memory: 96 GiB, where its peers have 192 GiB"
 
 
 def test_faster_is_a_remark_and_no_fault() -> None:
@@ -281,7 +281,7 @@ def test_disks_of_other_size_in_one_node_are_told_with_their_effect() -> None:
     fleet = Fleet(6).benchmarks().slow("n6", "disk", 0.3)
     fleet.inventories["n6"] = inventory(disks=(4000 * GB,))
     [found] = judge(fleet).findings
-    assert found.cause == "its disks: 1 × 4 TB SSD, where its peers have 1 × 960 GB SSD"
+    assert found.cause == "its disk: 4 TB SSD, where its peers have 960 GB SSD"
 
 
 @pytest.mark.parametrize("seed", range(4))

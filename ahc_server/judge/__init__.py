@@ -21,6 +21,7 @@ from ahc_server.judge import wording
 from ahc_server.judge.connections import broken_connections
 from ahc_server.judge.coverage import Coverage, Fleet, fleet_of, gaps, lost_nodes
 from ahc_server.judge.disks import match_disks
+from ahc_server.judge.facts import table
 from ahc_server.judge.features import CellWriter, matrices, write_measurements
 from ahc_server.judge.findings import slow_and_fast
 from ahc_server.judge.groups import Grouping, group_nodes
@@ -85,8 +86,8 @@ def judge(session: Session, *, generated_at: str, thresholds: Thresholds | None 
         group = f"g{number + 1}"
         coverage.append(gaps(test, cells, fleet, group, limits, isolated))
         members = [int(row) for row in test.matrix.rows]
-        odd = oddities(members, group, fleet.names, inventories, hardware, grouping.usual[number])
-        about = slow_and_fast(test, fleet.names, odd.of_node, disks)
+        odd = oddities(table(members, inventories, disks), group, fleet.names, disks)
+        about = slow_and_fast(test, fleet.names, odd.causes(), disks)
         findings += odd_nodes(odd, fleet.names, len(members) - 1, about) + odd.shared
         findings += merged(throttled(members, fleet.names, inventories), about)
     told = [(record.node, record.inventory) for record in records if record.inventory is not None]

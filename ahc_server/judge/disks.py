@@ -15,15 +15,18 @@ from functools import partial
 
 from ahc_agent.facts import Disk, Inventory
 from ahc_agent.order import natural_order
-from ahc_server.judge.hardware import classes
+from ahc_server.judge.hardware import DiskClasses
 from ahc_server.judge.outliers import Ints
 
-#: What a disk is: the usual size of its class, whether it rotates, its model.
-_What = tuple[int, str, str]
+#: What a disk is: the usual size of its class, whether it rotates, its model, the node's own name of it.
+_What = tuple[int, str, str, str]
 
-#: Disks take their places in these rounds: those that are alike in everything first, whatever is left last.
+#: Disks take their places in these rounds: those that are alike in everything first, whatever is left last. Of equal disks that
+#: of the place's name is taken first: where the third of ten is gone, the others stay where they are.
 _ALIKE: tuple[Callable[[_What], object], ...] = (
     lambda what: what,
+    lambda what: what[:3],
+    lambda what: (*what[:2], what[3]),
     lambda what: what[:2],
     lambda what: what[1],
     lambda what: None,
@@ -58,12 +61,12 @@ class DiskNames:
 
 def match_disks(inventories: Sequence[Inventory | None], groups: Iterable[Ints]) -> DiskNames:
     """Match the disks of each group's nodes. The order of nodes makes no difference."""
-    sizes = classes(disk.size_bytes for each in inventories if each is not None for disk in each.disks)
+    known = DiskClasses.of(disk for each in inventories if each is not None for disk in each.disks)
     common: dict[int, dict[str, str]] = {}
     disks: dict[int, dict[str, Disk]] = {}
     for group in groups:
-        members = {int(row): known for row in group if (known := inventories[int(row)]) is not None}
-        places = _places(members, sizes)
+        members = {int(row): each for row in group if (each := inventories[int(row)]) is not None}
+        places = _places(members, known)
         names = _names(places.values())
         for row, of_node in places.items():
             common[row] = {disk.name: names[place] for place, disk in of_node.items()}
@@ -71,18 +74,29 @@ def match_disks(inventories: Sequence[Inventory | None], groups: Iterable[Ints])
     return DiskNames(common, disks)
 
 
-def _places(members: dict[int, Inventory], sizes: dict[int, int]) -> dict[int, dict[int, Disk]]:
+def _places(members: dict[int, Inventory], classes: DiskClasses) -> dict[int, dict[int, Disk]]:
     """Row → place → disk. The places are the disks that most nodes have; what is more than those gets places behind them."""
 
     def what(disk: Disk) -> _What:
-        return sizes.get(disk.size_bytes or 0, 0), str(disk.rotational), disk.model or ""
+        size, rotates = classes.kind(disk.size_bytes, disk.rotational)
+        return size, str(rotates), disk.model or "", disk.name
 
     layouts = Counter(tuple(sorted(map(what, inventory.disks))) for inventory in members.values())
-    usual = max(layouts, key=lambda each: (layouts[each], each), default=())
+    usual = _usual(layouts)
     return {
         row: _seated([(disk, what(disk)) for disk in _by_name(inventory.disks)], usual)
         for row, inventory in members.items()
     }
+
+
+def _usual(layouts: Counter[tuple[_What, ...]]) -> tuple[_What, ...]:
+    """The commonest layout whatever its names, with its commonest names."""
+    nameless: Counter[tuple[tuple[int, str, str], ...]] = Counter()
+    for layout, many in layouts.items():
+        nameless[tuple(each[:3] for each in layout)] += many
+    usual = max(nameless, key=lambda each: (nameless[each], each), default=())
+    named = [layout for layout in layouts if tuple(each[:3] for each in layout) == usual]
+    return max(named, key=lambda each: (layouts[each], each), default=())
 
 
 def _by_name(disks: Iterable[Disk]) -> list[Disk]:

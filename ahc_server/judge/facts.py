@@ -62,18 +62,23 @@ class FactTable:
         """
         least = max(least_nodes, least_part * len(self.rows))
         found: list[tuple[Fact, Codes]] = []
-        seen: set[bytes] = set()
         for column in self.mixed():
             large = self.counts(column) >= least
             if np.sum(large) < 2:
                 continue
             codes = self.codes[:, column]
             codes = np.where((codes >= 0) & large[codes], codes, -1).astype(np.int32)
-            division = partition(codes).tobytes()
-            if division not in seen:
-                seen.add(division)
+            if not any(same_division(codes, other) for _, other in found):
                 found.append((self.facts[column], codes))
         return found
+
+
+def same_division(one: Codes, other: Codes) -> bool:
+    """Whether two facts divide the nodes alike, those left out that tell only one of them: a slot that is empty has no model."""
+    both = (one >= 0) & (other >= 0)
+    if 2 * np.sum(both) < len(one):
+        return False
+    return bool(np.array_equal(partition(one[both]), partition(other[both])))
 
 
 def partition(codes: Codes) -> Codes:

@@ -7,10 +7,10 @@ class by a few per cent between makers. Sizes within 6 % of each other in the fl
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
-from ahc_agent.facts import Inventory
+from ahc_agent.facts import Disk, Inventory
 
 _SAME_SIZE = 1.06
 
@@ -47,20 +47,52 @@ def hardware_of(inventories: list[Inventory | None]) -> list[Hardware]:
     """The facts of each node of a fleet; sizes are named alike over the whole fleet."""
     known = [inventory for inventory in inventories if inventory is not None]
     memory_names = classes(i.memory.total_bytes for i in known)
-    disk_names = classes(d.size_bytes for i in known for d in i.disks)
+    disk_classes = DiskClasses.of(disk for each in known for disk in each.disks)
     return [
-        Hardware() if inventory is None else _hardware(inventory, memory_names, disk_names)
+        Hardware() if inventory is None else _hardware(inventory, memory_names, disk_classes)
         for inventory in inventories
     ]
 
 
-def _hardware(inventory: Inventory, memory_names: dict[int, int], disk_names: dict[int, int]) -> Hardware:
+@dataclass(frozen=True, slots=True)
+class DiskClasses:
+    """``sizes``: size → the commonest size of its class. ``rotates``: such a size → whether those that tell it rotate, where they
+    agree: two models of one size are not two kinds of disk because only one of them tells."""
+
+    sizes: Mapping[int, int] = field(default_factory=dict)
+    rotates: Mapping[int, bool] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, disks: Iterable[Disk]) -> DiskClasses:
+        counted = Counter((disk.size_bytes, disk.rotational) for disk in disks)
+        sizes = classes(size for size, _ in counted.elements())
+        told: dict[int, set[bool]] = {}
+        for size, rotates in counted:
+            if size and rotates is not None:
+                told.setdefault(sizes[size], set()).add(rotates)
+        return cls(sizes, {size: rotates.pop() for size, rotates in told.items() if len(rotates) == 1})
+
+    def kind(self, size_bytes: int | None, rotational: bool | None) -> tuple[int, bool | None]:
+        """The usual size of the class (0: not told), and whether its disks rotate."""
+        size = self.sizes.get(size_bytes, size_bytes) if size_bytes else 0
+        return size, self.rotates.get(size) if rotational is None else rotational
+
+    def name(self, size_bytes: int | None, rotational: bool | None) -> str:
+        """ "4 TB HDD", "960 GB SSD"."""
+        size, rotates = self.kind(size_bytes, rotational)
+        return f"{decimal_size(size) if size else ''} {_KINDS[rotates]}".strip()
+
+
+_KINDS = {True: "HDD", False: "SSD", None: "disk"}
+
+
+def _hardware(inventory: Inventory, memory_names: dict[int, int], disk_classes: DiskClasses) -> Hardware:
     system, memory = inventory.system, inventory.memory.total_bytes
     return Hardware(
         system=" ".join(part.strip() for part in (system.vendor, system.product) if part) or None,
         cpu=_cpu(inventory),
         memory=binary_size(memory_names[memory]) if memory else None,
-        disks=_disks(inventory, disk_names),
+        disks=_disks(inventory, disk_classes),
         nics=_nics(inventory),
     )
 
@@ -75,14 +107,13 @@ def _cpu(inventory: Inventory) -> str | None:
     return f"{cpu.sockets or 1} × {model}{cores}"
 
 
-def _disks(inventory: Inventory, names: dict[int, int]) -> str | None:
+def _disks(inventory: Inventory, known: DiskClasses) -> str | None:
     fixed = [d for d in inventory.disks if d.kind != "rom" and not d.removable and d.size_bytes]
     if any(disk.kind == "disk" for disk in fixed):
         fixed = [disk for disk in fixed if disk.kind == "disk"]
     if not fixed:
         return None
-    kinds = {True: "HDD", False: "SSD", None: "disk"}
-    return _counted(f"{decimal_size(names[d.size_bytes or 0])} {kinds[d.rotational]}" for d in fixed)
+    return _counted(known.name(disk.size_bytes, disk.rotational) for disk in fixed)
 
 
 def _nics(inventory: Inventory) -> str | None:

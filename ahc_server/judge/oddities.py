@@ -1,189 +1,182 @@
 """What a node *is* differently from its peers: parts, firmware, settings. Facts, no measurements.
 
-Where a few nodes differ from what most of their group have, each is told so, and its difference is offered as the cause of
-what is slow about it. Where many differ there is no usual, and that is one remark about the group.
+Where a few nodes differ from what nearly all of their group have, each is told so. Where many differ there is no usual, and
+that is one remark about the group.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import cast
 
-from ahc_agent.facts import Inventory
+import numpy as np
+
 from ahc_agent.order import natural_order
 from ahc_server.judge import wording
-from ahc_server.judge.hardware import FACTS, Hardware
+from ahc_server.judge.disks import DiskNames
+from ahc_server.judge.drift import Difference, differences, followers, odd_values, phrases
+from ahc_server.judge.facts import Codes, FactTable, same_division
 from ahc_server.judge.model import Component, Finding, Kind
+from ahc_server.judge.outliers import Bools
 
-#: Component and name of a fact.
-_Name = tuple[str, str]
-
-#: A fact that this part of a group has otherwise is no oddity of theirs.
-_MANY = 0.25
-_LEAST_TELLING = 3
-
-_SETTINGS: tuple[tuple[_Name, Callable[[Inventory], object]], ...] = (
-    (("firmware", "BIOS"), lambda i: i.system.bios.version),
-    (("firmware", "microcode"), lambda i: i.cpu.microcode),
-    (("firmware", "BMC firmware"), lambda i: i.bmc.firmware if i.bmc else None),
-    (("cpu", "frequency governor"), lambda i: i.cpu.governor),
-    (("cpu", "boost"), lambda i: None if i.cpu.boost is None else "on" if i.cpu.boost else "off"),
-    (("cpu", "threads per core"), lambda i: i.cpu.threads_per_core),
-    (("numa", "number of NUMA nodes"), lambda i: len(i.numa) or None),
-    (
-        ("memory", "DIMM speed"),
-        lambda i: _joined(
-            f"{d.configured_speed_mtps} MT/s" for d in i.memory.dimms if d.configured_speed_mtps
-        ),
-    ),
-    (
-        ("network", "MTU"),
-        lambda i: _joined(str(n.mtu) for n in i.nics if n.kind == "physical" and n.carrier and n.mtu),
-    ),
-)
+#: Kinds of differences, the most serious first: of several in one component it is the finding's.
+_KINDS: tuple[Kind, ...] = ("missing", "config", "extra")
+#: A group in which so few nodes differ that they can be named.
+_NAMED = 4
+#: From so many nodes on there can be a usual, and no more kinds than this are a choice that somebody made.
+_LEAST_TELLING, _MOST_KINDS = 3, 6
 
 _CHECK = {
     "cpu": "the settings of firmware and operating system",
     "memory": "that every DIMM is seated, and that the firmware has not switched one off",
     "numa": "the NUMA settings of the firmware",
-    "disk": "that all its disks are seen: power, cables, backplane, controller",
+    "disk": "that all its disks are seen and set up alike: power, cables, backplane, controller",
     "network": "negotiated speed, cable, transceiver and switch port, and its settings",
     "firmware": "whether it missed an update",
+}
+#: A fact that differs → components of which a node lacks measurements because of it.
+_LACK: dict[str, tuple[str, ...]] = {
+    "threads per core": ("cpu", "memory", "numa"),
+    "logical CPUs": ("cpu", "memory", "numa"),
+    "logical CPUs online": ("cpu", "memory", "numa"),
+    "cores": ("cpu", "memory", "numa"),
+    "sockets": ("cpu", "memory", "numa"),
+    "number of NUMA nodes": ("memory", "numa"),
+    "disk": ("disk",),
+    "card": ("network",),
+    "link": ("network",),
 }
 
 
 @dataclass(slots=True)
 class Oddities:
-    """Of one group. ``of_node``: row → component → what is different. ``missing``: (row, component) that lack a part."""
+    """Of one group. ``of_node``: row → component → what is different, in its parts. ``kinds``: (row, component) → kind.
 
-    of_node: dict[int, dict[str, str]] = field(default_factory=dict)
-    missing: set[tuple[int, str]] = field(default_factory=set)
+    ``explained``: row → component → what is different, of those components of which the node cannot have all measurements
+    that its peers have: they are explained and no gap. ``shared``: remarks about the group.
+    """
+
+    of_node: dict[int, dict[str, list[str]]] = field(default_factory=dict)
+    kinds: dict[tuple[int, str], Kind] = field(default_factory=dict)
+    explained: dict[int, dict[str, str]] = field(default_factory=dict)
     shared: list[Finding] = field(default_factory=list)
 
+    def causes(self) -> dict[int, dict[str, str]]:
+        """Row → component → all that is different, as one text."""
+        return {
+            row: {part: "; ".join(texts) for part, texts in of.items()} for row, of in self.of_node.items()
+        }
 
-def oddities(
-    rows: Sequence[int],
-    group: str,
-    names: Sequence[str],
-    inventories: Sequence[Inventory | None],
-    hardware: Sequence[Hardware],
-    usual: Hardware,
-) -> Oddities:
-    """What differs within one group: ``rows`` of the fleet's ``names``, ``inventories`` and ``hardware``."""
+    @property
+    def missing(self) -> set[tuple[int, str]]:
+        return {at for at, kind in self.kinds.items() if kind == "missing"}
+
+
+def oddities(table: FactTable, group: str, names: Sequence[str], disks: DiskNames | None = None) -> Oddities:
+    """What differs within one group. ``names`` are of the whole fleet, by row."""
     found = Oddities()
-    texts: dict[int, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for row in rows:
-        for (name, component), fact, common in zip(FACTS, hardware[row].facts(), usual.facts(), strict=True):
-            if fact is not None and common is not None and fact != common:
-                texts[row][component].append(f"its {name}: {fact}, where its peers have {common}")
-    known = {row: known for row in rows if (known := inventories[row]) is not None}
-    for row, text in _empty_slots(known).items():
-        texts[row]["memory"].append(text)
-        found.missing.add((row, "memory"))
-    told: dict[_Name, dict[int, str]] = defaultdict(dict)
-    for row, inventory in known.items():
-        for fact_name, value in _settings(inventory).items():
-            told[fact_name][row] = value
-    for (component, name), values in sorted(told.items()):
-        counted = Counter(values.values())
-        common, many = max(counted.items(), key=lambda each: (each[1], each[0]))
-        odd = [row for row, value in values.items() if value != common]
-        if not odd or len(values) < _LEAST_TELLING:
-            continue
-        if len(odd) <= max(1, _MANY * len(values)) and many > len(values) / 2:
-            for row in odd:
-                texts[row][component].append(f"its {name}: {values[row]}, where its peers have {common}")
-        else:
-            found.shared.append(
-                _mixed(group, component, name, [names[row] for row in sorted(values)], counted)
-            )
-    found.of_node = {row: {c: "; ".join(each) for c, each in of.items()} for row, of in texts.items()}
+    disks = disks or DiskNames()
+    for place, odd in differences(table).items():
+        row = int(table.rows[place])
+        for difference, text in phrases(table, place, odd, partial(disks.own, row)):
+            _tell(found, row, difference, text)
+    found.shared = _remarks(table, group, names)
     return found
 
 
+def _tell(found: Oddities, row: int, difference: Difference, text: str) -> None:
+    component = difference.fact.component
+    found.of_node.setdefault(row, {}).setdefault(component, []).append(text)
+    known = found.kinds.get((row, component), difference.kind)
+    found.kinds[row, component] = min(known, difference.kind, key=_KINDS.index)
+    for lacking in _LACK.get(difference.fact.name, ()):
+        found.explained.setdefault(row, {}).setdefault(lacking, text)
+
+
 def odd_nodes(found: Oddities, names: Sequence[str], peers: int, about: Iterable[Finding]) -> list[Finding]:
-    """A finding for each difference that no finding in ``about`` names as its cause already."""
-    told = {(each.element, each.component) for each in about if each.cause is not None}
-    return [
-        _odd(names[row], component, text, peers, "missing" if (row, component) in found.missing else "config")
-        for row, of_node in sorted(found.of_node.items())
-        for component, text in of_node.items()
-        if (f"node:{names[row]}", component) not in told
-    ]
+    """One finding for each node and component that is different, but for what a finding in ``about`` names as its cause."""
+    told: dict[str, list[str]] = {}
+    for each in about:
+        if each.cause is not None:
+            told.setdefault(each.element, []).append(each.cause)
+    odd: list[Finding] = []
+    for row, of_node in sorted(found.of_node.items()):
+        known = " ".join(told.get(f"node:{names[row]}", ()))
+        for component, texts in of_node.items():
+            new = [text for text in texts if text not in known]
+            if new:
+                odd.append(_odd(names[row], component, new, peers, found.kinds[row, component]))
+    return odd
 
 
-def _odd(node: str, component: str, text: str, peers: int, kind: Kind) -> Finding:
-    plain = "; ".join(each.removeprefix("its ") for each in text.split("; "))
+def _odd(node: str, component: str, texts: Sequence[str], peers: int, kind: Kind) -> Finding:
+    plain = "; ".join(text.removeprefix("its ") for text in texts)
     check = f"; check {_CHECK[component]}" if component in _CHECK else ""
     return Finding(
         element=f"node:{node}",
         nodes=[node],
         component=cast(Component, component),
         kind=kind,
-        severity="warn",
-        cause=text,
+        severity="fail" if kind == "missing" else "warn",
+        cause="; ".join(texts),
         summary=f"{node} differs from its {peers:,} peers: {plain}{check}",
     )
 
 
-def _mixed(group: str, component: str, name: str, nodes: list[str], counted: Mapping[str, int]) -> Finding:
-    ordered = sorted(counted, key=lambda value: (-counted[value], value))
-    kinds = wording.listed([f"{value} ({wording.nodes_word(counted[value])})" for value in ordered], most=4)
+def _remarks(table: FactTable, group: str, names: Sequence[str]) -> list[Finding]:
+    """What is not the same everywhere, though nobody is odd. Facts that divide the group in the same way are one remark."""
+    divisions: list[tuple[Codes, list[int]]] = []
+    follow = followers(table.facts[column].name for column in table.mixed())
+    for column in table.mixed():
+        if table.facts[column].name in follow:
+            continue
+        odd = odd_values(table, column)
+        nodes, kinds = int(table.counts(column).sum()), int(np.sum(~odd))
+        if nodes < _LEAST_TELLING or not 2 <= kinds <= min(_MOST_KINDS, (nodes + 1) // 2):
+            continue
+        codes = table.codes[:, column]
+        codes = np.where(odd[codes], -1, codes).astype(np.int32)
+        for known, columns in divisions:
+            if same_division(known, codes):
+                columns.append(column)
+                break
+        else:
+            divisions.append((codes, [column]))
+    return [_remark(table, columns, group, names) for _, columns in divisions]
+
+
+def _remark(table: FactTable, columns: Sequence[int], group: str, names: Sequence[str]) -> Finding:
+    first = columns[0]
+    titles: dict[str, list[str]] = {}
+    for column in columns:
+        titles.setdefault(table.facts[column].name, []).append(table.facts[column].place)
+    told = [
+        f"{name} ({wording.listed(sorted(filter(None, places), key=natural_order), most=4)})"
+        if any(places)
+        else name
+        for name, places in titles.items()
+    ]
+    counts, odd, codes = table.counts(first), odd_values(table, first), table.codes[:, first]
+    usual = np.flatnonzero(~odd).tolist()
+    kinds = [
+        f"{table.values[first][code]} ({_who(table, codes == code, counts[code], names)})" for code in usual
+    ]
+    also = f", and with it {wording.listed(told[1:], most=3)}," if told[1:] else ""
     return Finding(
         element=f"group:{group}",
-        nodes=nodes,
-        component=cast(Component, component),
+        nodes=[names[row] for row in table.rows[codes >= 0]],
+        component=cast(Component, table.facts[first].component),
         kind="config",
         severity="info",
-        summary=f"{group}: {name} is not the same everywhere: {kinds}",
+        summary=f"{group}: {told[0]}{also} is not the same everywhere: {wording.listed(kinds, most=4)}",
     )
 
 
-def _settings(inventory: Inventory) -> dict[_Name, str]:
-    """All facts but the hardware's own five that the peers of a node should share."""
-    told = {name: str(value) for name, of in _SETTINGS if (value := of(inventory)) is not None}
-    versions: dict[str, list[str]] = defaultdict(list)
-    for disk in inventory.disks:
-        if disk.model and disk.firmware and not disk.removable:
-            versions[f"firmware of {disk.model} disks"].append(disk.firmware)
-    for nic in inventory.nics:
-        if nic.kind == "physical" and nic.driver and nic.firmware:
-            versions[f"firmware of {nic.driver} cards"].append(nic.firmware)
-    return told | {("firmware", name): _joined(each) or "" for name, each in versions.items()}
-
-
-def _joined(values: Iterable[str]) -> str | None:
-    return " + ".join(sorted(set(values))) or None
-
-
-def _empty_slots(members: Mapping[int, Inventory]) -> dict[int, str]:
-    """Row → DIMM slots that most of its peers fill and it does not."""
-    filled = {
-        row: {slot for slot, size in _slots(inventory).items() if size}
-        for row, inventory in members.items()
-        if inventory.memory.dimms
-    }
-    fillers = Counter(slot for slots in filled.values() for slot in slots)
-    peers = len(filled) - 1
-    found: dict[int, str] = {}
-    for row, mine in filled.items():
-        empty = [slot for slot, many in fillers.items() if slot not in mine and many > peers / 2]
-        if empty and peers >= _LEAST_TELLING - 1:
-            many = min(fillers[slot] for slot in empty)
-            found[row] = (
-                f"{len(empty):,} DIMM slot{'s' if len(empty) > 1 else ''} empty that {many:,} of {peers:,} peers fill "
-                f"({wording.listed(sorted(empty, key=natural_order))})"
-            )
-    return found
-
-
-def _slots(inventory: Inventory) -> dict[str, int | None]:
-    """Slot → size, by locator; by bank and locator where the firmware gives several slots one locator."""
-    found: dict[str, int | None] = {}
-    locators = Counter(dimm.locator for dimm in inventory.memory.dimms)
-    for dimm in inventory.memory.dimms:
-        bank = dimm.bank if locators[dimm.locator] > 1 else None
-        found[" ".join(each for each in (bank, dimm.locator) if each)] = dimm.size_bytes
-    return found
+def _who(table: FactTable, having: Bools, many: int, names: Sequence[str]) -> str:
+    """How many nodes; which, where they are few among many."""
+    text = wording.nodes_word(int(many))
+    if many <= _NAMED and 3 * many <= len(table.rows):
+        return f"{text}: {', '.join(names[row] for row in table.rows[having])}"
+    return text

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from ahc_agent.facts import Disk, Inventory, Nic
 from ahc_agent.order import natural_order
-from ahc_server.judge.hardware import binary_size, classes, decimal_size, link_speed
+from ahc_server.judge.hardware import DiskClasses, binary_size, classes, link_speed
 from ahc_server.judge.pcie import links
 
 #: A node's own name of a disk → the name of its place in the group.
@@ -47,7 +47,7 @@ class Alike:
     """
 
     memory: Mapping[int, int] = field(default_factory=dict)
-    disks: Mapping[int, int] = field(default_factory=dict)
+    disks: DiskClasses = field(default_factory=DiskClasses)
     ports: Mapping[tuple[str, int], str] = field(default_factory=dict)
 
     @classmethod
@@ -60,7 +60,7 @@ class Alike:
         totals = [each.memory.total_bytes for each in known]
         return cls(
             memory=classes(totals) | classes(node.memory_bytes for each in known for node in each.numa),
-            disks=classes(disk.size_bytes for each in known for disk in each.disks),
+            disks=DiskClasses.of(disk for each in known for disk in each.disks),
             ports={
                 port: max(told, key=lambda name: (told[name], name))
                 for port, told in names.items()
@@ -263,10 +263,7 @@ def _disks(inventory: Inventory, place: _Place) -> Hashable:
 def _disk_facts(signature: tuple[tuple[Any, ...], ...], alike: Alike) -> dict[Fact, str]:
     found: dict[Fact, str] = {}
     for place, size, rotates, model, firmware, cache, scheduler, transport, block, read_only in signature:
-        kind = {True: "HDD", False: "SSD", None: "disk"}[rotates]
-        found[Fact("disk", "disk", place)] = (
-            f"{decimal_size(alike.disks.get(size, size))} {kind}" if size else kind
-        )
+        found[Fact("disk", "disk", place)] = alike.disks.name(size, rotates)
         told = {
             "disk model": model,
             "write cache": cache,
