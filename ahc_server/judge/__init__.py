@@ -16,8 +16,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from ahc_agent.order import natural_order
 from ahc_server.judge import wording
+from ahc_server.judge.confirm import SecondRuns, split_repeats
 from ahc_server.judge.connections import broken_connections
 from ahc_server.judge.coverage import Coverage, Fleet, fleet_of, gaps, lost_nodes
 from ahc_server.judge.disks import match_disks
@@ -57,6 +60,7 @@ def judge_session(session: Session, *, generated_at: str, thresholds: Thresholds
 def judge(session: Session, *, generated_at: str, thresholds: Thresholds | None = None) -> Judgement:
     """As ``judge_session``, with the tests behind the report."""
     limits = thresholds or Thresholds()
+    session, repeats = split_repeats(session)
     # Of two reasons for one gap the first is told: the order of the data must not choose it.
     session = replace(
         session, outcomes=sorted(session.outcomes, key=lambda each: (each.task_id, each.machine))
@@ -79,6 +83,7 @@ def judge(session: Session, *, generated_at: str, thresholds: Thresholds | None 
     cells = writer.cells()
     tests = examine(cells, matrices(cells, grouping.groups, len(records)), limits)
 
+    again = SecondRuns(repeats, fleet.names, rows, disks)
     broken, isolated = broken_connections(runs, fleet.names, lost)
     coverage = [lost_nodes(fleet, session)]
     findings = list(broken)
@@ -87,7 +92,7 @@ def judge(session: Session, *, generated_at: str, thresholds: Thresholds | None 
         coverage.append(gaps(test, cells, fleet, group, limits, isolated))
         members = [int(row) for row in test.matrix.rows]
         odd = oddities(table(members, inventories, disks), group, fleet.names, disks)
-        about = slow_and_fast(test, fleet.names, odd.causes(), disks)
+        about = again.join(slow_and_fast(test, fleet.names, odd.causes(), disks), test)
         findings += odd_nodes(odd, fleet.names, len(members) - 1, about) + odd.shared
         findings += merged(throttled(members, fleet.names, inventories), about)
     told = [(record.node, record.inventory) for record in records if record.inventory is not None]
@@ -97,6 +102,7 @@ def judge(session: Session, *, generated_at: str, thresholds: Thresholds | None 
         findings += part.findings
     unjudged = set().union(*(part.unjudged for part in coverage))
     report = _report(session, generated_at, fleet, grouping, findings, unjudged)
+    report = msgspec.structs.replace(report, notes=[*report.notes, *again.notes()])
     return Judgement(report=report, nodes=fleet.names, tests=tests)
 
 

@@ -85,7 +85,11 @@ def choose(report: Report, session: Session, present: Collection[str]) -> Choice
     choice = Choice([], [], [], bool(suspected))
     members = {group.id: group.nodes for group in report.groups}
     healthy = {node.id for node in report.nodes if node.verdict == "pass"}
+    measured = {step.component for step in session.steps}
     for (group, measures), nodes in sorted(suspected.items()):
+        if measures not in measured:
+            choice.left_out.append(f"{_names(nodes)}: no job of this session measures {measures}")
+            continue
         suspects = sorted(nodes & here, key=natural_order)
         if nodes - here:
             choice.left_out.append(f"{_names(nodes - here)}: not there to be measured again ({measures})")

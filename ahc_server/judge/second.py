@@ -53,7 +53,7 @@ def split_repeats(session: Session) -> tuple[Session, list[Session]]:
         return session, []
     steps = {step.step: step for step in session.steps}
     taken: dict[int, list[OutcomeRecord]] = {step.repeat: [] for step in again.values()}
-    for record in session.outcomes:
+    for record in sorted(session.outcomes, key=lambda each: (each.task_id, each.machine)):
         if record.step in again:
             step = again[record.step]
             first = steps.get(step.of_step if step.of_step is not None else record.step, step)
