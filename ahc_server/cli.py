@@ -11,6 +11,11 @@ from ahc_server import __version__
 from ahc_server.paths import Where, default_store
 
 COMMANDS = {
+    "confirm": (
+        "ahc_server.commands.confirm",
+        "command",
+        "measure a session's suspects again, and join both runs",
+    ),
     "import": ("ahc_server.commands.import_", "command", "take results of others into the store"),
     "lab": ("ahc_server.commands.lab", "command", "a fleet in a box on this machine, with faults on purpose"),
     "report": ("ahc_server.commands.report", "command", "who is different, how much, and why"),
