@@ -6,10 +6,10 @@ that is one remark about the group.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from ahc_server.judge.drift import Difference, differences, followers, odd_value
 from ahc_server.judge.facts import Codes, FactTable, same_division
 from ahc_server.judge.model import Component, Finding, Kind
 from ahc_server.judge.outliers import Bools
+from ahc_server.judge.told import Fact
 
 #: Kinds of differences, the most serious first: of several in one component it is the finding's.
 _KINDS: tuple[Kind, ...] = ("missing", "config", "extra")
@@ -50,6 +51,13 @@ _LACK: dict[str, tuple[str, ...]] = {
 }
 
 
+class Odd(NamedTuple):
+    """One difference: what is said of it, and the fact that it is about (of several places the first)."""
+
+    text: str
+    fact: Fact
+
+
 @dataclass(slots=True)
 class Oddities:
     """Of one group. ``of_node``: row → component → what is different, in its parts. ``kinds``: (row, component) → kind.
@@ -58,7 +66,7 @@ class Oddities:
     that its peers have: they are explained and no gap. ``shared``: remarks about the group.
     """
 
-    of_node: dict[int, dict[str, list[str]]] = field(default_factory=dict)
+    of_node: dict[int, dict[str, list[Odd]]] = field(default_factory=dict)
     kinds: dict[tuple[int, str], Kind] = field(default_factory=dict)
     explained: dict[int, dict[str, str]] = field(default_factory=dict)
     shared: list[Finding] = field(default_factory=list)
@@ -66,7 +74,8 @@ class Oddities:
     def causes(self) -> dict[int, dict[str, str]]:
         """Row → component → all that is different, as one text."""
         return {
-            row: {part: "; ".join(texts) for part, texts in of.items()} for row, of in self.of_node.items()
+            row: {part: "; ".join(odd.text for odd in odds) for part, odds in of.items()}
+            for row, of in self.of_node.items()
         }
 
     @property
@@ -88,27 +97,37 @@ def oddities(table: FactTable, group: str, names: Sequence[str], disks: DiskName
 
 def _tell(found: Oddities, row: int, difference: Difference, text: str) -> None:
     component = difference.fact.component
-    found.of_node.setdefault(row, {}).setdefault(component, []).append(text)
+    found.of_node.setdefault(row, {}).setdefault(component, []).append(Odd(text, difference.fact))
     known = found.kinds.get((row, component), difference.kind)
     found.kinds[row, component] = min(known, difference.kind, key=_KINDS.index)
     for lacking in _LACK.get(difference.fact.name, ()):
         found.explained.setdefault(row, {}).setdefault(lacking, text)
 
 
-def odd_nodes(found: Oddities, names: Sequence[str], peers: int, about: Iterable[Finding]) -> list[Finding]:
-    """One finding for each node and component that is different, but for what a finding in ``about`` names as its cause."""
+def odd_nodes(
+    found: Oddities,
+    names: Sequence[str],
+    peers: int,
+    about: Iterable[Finding],
+    causes: Mapping[int, Collection[Fact]] | None = None,
+) -> list[Finding]:
+    """One finding for each node and component that is different, but for what is told already.
+
+    That is what a finding in ``about`` has in its cause, and the facts that ``causes`` (by row) say are the cause of one.
+    """
     told: dict[str, list[str]] = {}
     for each in about:
         if each.cause is not None:
             told.setdefault(each.element, []).append(each.cause)
-    odd: list[Finding] = []
+    findings: list[Finding] = []
     for row, of_node in sorted(found.of_node.items()):
         known = " ".join(told.get(f"node:{names[row]}", ()))
-        for component, texts in of_node.items():
-            new = [text for text in texts if text not in known]
+        named = {fact[:2] for fact in (causes or {}).get(row, ())}
+        for component, odds in of_node.items():
+            new = [odd.text for odd in odds if odd.text not in known and odd.fact[:2] not in named]
             if new:
-                odd.append(_odd(names[row], component, new, peers, found.kinds[row, component]))
-    return odd
+                findings.append(_odd(names[row], component, new, peers, found.kinds[row, component]))
+    return findings
 
 
 def _odd(node: str, component: str, texts: Sequence[str], peers: int, kind: Kind) -> Finding:

@@ -1,0 +1,261 @@
+"""Why: the facts that set slow nodes apart from their peers, ranked by how well they explain; nothing where nothing does.
+
+Every node has something odd about it, so being odd explains nothing yet. For each fact three things are weighed, as in a
+naive Bayes classifier: how plausible it is that such a fact slows such a part (a table), how much more often the slow nodes have
+it than their peers, and how many peers have it and are well. A fact is offered as the cause where these together
+are more likely with it than without it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ahc_agent.order import natural_order
+from ahc_server.judge import wording
+from ahc_server.judge.drift import difference, followers, phrases
+from ahc_server.judge.facts import FactTable
+from ahc_server.judge.outliers import Ints
+from ahc_server.judge.told import Fact
+
+#: Odds that a fact of this kind is why such a part is slow, before looking at who has it: log, by plausibility.
+_LIKELY, _POSSIBLE, _FAR_FETCHED = -1.0, -3.0, -6.0
+#: Component of the finding → facts ("component/name") that are likely to slow it.
+_CAUSES = {
+    "cpu": r"cpu/.*|firmware/(BIOS|microcode)",
+    "memory": r"(memory|numa)/.*|cpu/(sockets|threads per core)|firmware/BIOS",
+    "numa": r"(memory|numa)/.*|cpu/(sockets|threads per core)|firmware/BIOS",
+    "disk": r"disk/.*|firmware/firmware of .* disks",
+    "network": r"network/.*|firmware/firmware of .* cards",
+}
+#: What can slow anything.
+_ANYTHING = (
+    r"firmware/(BIOS|microcode)|system/(kernel|kernel arguments|virtualization|product|board)|cpu/.*|numa/.*"
+)
+#: Of nodes that have the cause, so many are slow; of those that have not, so many have it without its being the cause, at least.
+_SLOW_WITH_IT, _ODD_ANYWAY = 0.9, 0.02
+_WELL_WITH_IT = 0.4
+#: Where so many peers have the same, it sets nobody apart.
+_COMMON = 0.5
+#: What divides two populations: so many nodes on the right side, by chance with no more than this probability.
+_AGREEMENT, _BY_CHANCE = 0.9, 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """``odds``: log odds that this is why, for comparing causes. ``facts``: empty for what was counted during the run."""
+
+    text: str
+    odds: float
+    facts: tuple[Fact, ...] = ()
+
+
+def explain(
+    sheep: Collection[int],
+    members: Collection[int],
+    table: FactTable,
+    component: str,
+    *,
+    part: str | None = None,
+    ran: Mapping[int, Mapping[str, str]] | None = None,
+    own: Callable[[str], str] = str,
+) -> Cause | None:
+    """The best explanation of why ``sheep`` are slow in ``component`` where the other ``members`` are not; None: nothing is.
+
+    ``sheep`` and ``members`` are rows of the fleet. ``part``: the place of the disk or card that is slow, if it is one.
+    ``ran``: row → name of a count → what it was during the run, of the nodes where it says something ("throttle counter
+    rose by 214 during the run"). ``own``: the place of a disk → its name on the node.
+    """
+    ranked = explanations(sheep, members, table, component, part=part, ran=ran, own=own)
+    return ranked[0] if ranked else None
+
+
+def explanations(
+    sheep: Collection[int],
+    members: Collection[int],
+    table: FactTable,
+    component: str,
+    *,
+    part: str | None = None,
+    ran: Mapping[int, Mapping[str, str]] | None = None,
+    own: Callable[[str], str] = str,
+) -> list[Cause]:
+    """All explanations that are more likely than none, the best first. Of facts that follow from another only this one."""
+    slow, well = table.places(set(sheep)), table.places(set(members) - set(sheep))
+    of_name: dict[tuple[str, str], list[tuple[float, int, int]]] = {}
+    for column in table.mixed():
+        fact = table.facts[column]
+        if part is not None and _is_of_another(fact, part):
+            continue
+        if (found := _odds(table, column, slow, well, component)) is not None:
+            odds, code = found
+            if odds > 0:
+                of_name.setdefault(fact[:2], []).append((odds, column, code))
+    follow = followers(name for _, name in of_name)
+    causes = [
+        _cause(table, several, slow, well, own)
+        for (_, name), several in of_name.items()
+        if name not in follow
+    ]
+    causes += _counted(sheep, members, component, ran or {})
+    return sorted(causes, key=lambda cause: (-round(cause.odds, 6), cause.text))
+
+
+def _is_of_another(fact: Fact, part: str) -> bool:
+    """Whether it is about another disk or card than the one that is slow."""
+    of_parts = fact.component in ("disk", "network") or fact.name.startswith("firmware of ")
+    return of_parts and fact.place not in ("", part)
+
+
+def _odds(table: FactTable, column: int, slow: Ints, well: Ints, component: str) -> tuple[float, int] | None:
+    """Log odds of a fact being the cause, and the code of the value that the slow nodes have."""
+    mine, theirs = table.codes[slow, column], table.codes[well, column]
+    mine, theirs = mine[mine >= 0], theirs[theirs >= 0]
+    if 2 * len(mine) <= len(slow) or not len(theirs):
+        return None
+    counts = np.bincount(mine)
+    code = int(np.argmax(counts))
+    with_it, well_with_it = int(counts[code]), int(np.sum(theirs == code))
+    if well_with_it >= _COMMON * len(theirs):
+        return None
+    return _plausible(table.facts[column], component) + _weight(
+        with_it, len(mine), well_with_it, len(theirs)
+    ), code
+
+
+def _weight(with_it: int, sheep: int, well_with_it: int, peers: int) -> float:
+    """Log likelihood ratio of who has it, with it as the cause and without."""
+    anyway = max((well_with_it + 0.5) / (peers + 1), _ODD_ANYWAY)
+    return (
+        with_it * math.log(_SLOW_WITH_IT / anyway)
+        + (sheep - with_it) * math.log((1 - _SLOW_WITH_IT) / (1 - anyway))
+        + well_with_it * math.log(_WELL_WITH_IT)
+    )
+
+
+def _plausible(fact: Fact, component: str) -> float:
+    text = f"{fact.component}/{fact.name}"
+    if re.fullmatch(_CAUSES.get(component, f"{re.escape(component)}/.*"), text):
+        return _LIKELY
+    return _POSSIBLE if re.fullmatch(_ANYTHING, text) else _FAR_FETCHED
+
+
+def _cause(
+    table: FactTable, several: list[tuple[float, int, int]], slow: Ints, well: Ints, own: Callable[[str], str]
+) -> Cause:
+    """In words. ``several``: odds, column and value of one fact at several places; those at the best of them are told."""
+    best = max(odds for odds, _, _ in several)
+    told = [(column, code) for odds, column, code in several if odds > best - 1e-9]
+    column, code = told[0]
+    facts = tuple(table.facts[each] for each, _ in told)
+    if len(slow) == 1:
+        place = int(slow[0])
+        said = phrases(table, place, [difference(table, each, place) for each, _ in told], own)
+        return Cause("; ".join(text for _, text in said), best, facts)
+    mine, theirs = table.codes[slow, column], table.codes[well, column]
+    theirs = theirs[theirs >= 0]
+    places = wording.listed(
+        sorted((own(f.place) if f.component == "disk" else f.place for f in facts), key=natural_order)
+    )
+    title = f"{facts[0].name} ({places})" if places else facts[0].name
+    text = f"{_who(int(np.sum(mine == code)), len(slow))} have {title}: {table.values[column][code]}"
+    others, with_it = len(theirs), int(np.sum(theirs == code))
+    usual = table.values[column][int(np.argmax(np.bincount(theirs)))]
+    have = int(np.max(np.bincount(theirs)))
+    text += f", {'the other' if have == others else f'{have:,} of the other'} {others:,} {usual}"
+    return Cause(text + (f", and {with_it:,} have the same" if with_it else ""), best, facts)
+
+
+def _who(with_it: int, sheep: int) -> str:
+    if with_it < sheep:
+        return f"{with_it:,} of the {sheep:,} slow nodes"
+    return "both slow nodes" if sheep == 2 else f"all {sheep:,} slow nodes"
+
+
+def _counted(
+    sheep: Collection[int], members: Collection[int], component: str, ran: Mapping[int, Mapping[str, str]]
+) -> list[Cause]:
+    """What was counted during the run and sets the sheep apart."""
+    peers = set(members) - set(sheep)
+    mine = Counter(name for row in sheep for name in ran.get(row, ()))
+    causes = []
+    for name, with_it in sorted(mine.items()):
+        well_with_it = sum(name in ran.get(row, ()) for row in peers)
+        # What a machine counts of itself while it is slow is about that very slowness.
+        odds = _weight(with_it, len(sheep), well_with_it, len(peers)) + (
+            _LIKELY if component == "cpu" else _POSSIBLE
+        )
+        if odds > 0:
+            text = next(ran[row][name] for row in sorted(sheep) if name in ran.get(row, ()))
+            also = f" (on {_who(with_it, len(sheep))})" if len(sheep) > 1 else ""
+            causes.append(Cause(text + also, odds))
+    return causes
+
+
+def divides(part: Collection[int], members: Collection[int], table: FactTable) -> Cause | None:
+    """The fact that agrees best with a division of ``members`` in ``part`` and the others; None where none agrees well.
+
+    By chance a fact of which k of n nodes have a value agrees with a given division as well with the
+    hypergeometric probability; that many facts were tried is counted (Bonferroni).
+    """
+    inside, outside = table.places(set(part)), table.places(set(members) - set(part))
+    columns = table.mixed()
+    best: tuple[float, int] | None = None
+    for column in columns:
+        mine, theirs = table.codes[inside, column], table.codes[outside, column]
+        mine, theirs = mine[mine >= 0], theirs[theirs >= 0]
+        told = len(mine) + len(theirs)
+        if not len(mine) or not len(theirs) or told < _AGREEMENT * (len(inside) + len(outside)):
+            continue
+        size = len(table.values[column])
+        ours, others = np.bincount(mine, minlength=size), np.bincount(theirs, minlength=size)
+        agreeing = int(np.maximum(ours, others).sum())
+        right_here, right_there = (
+            ours[ours > others].sum() / len(mine),
+            others[others > ours].sum() / len(theirs),
+        )
+        if agreeing < _AGREEMENT * told or min(right_here, right_there) < _AGREEMENT:
+            continue
+        inner = ours > others
+        chance = _log_chance(int(ours[inner].sum()), len(mine), int(others[inner].sum()), len(theirs))
+        if chance + math.log(len(columns)) < math.log(_BY_CHANCE) and (best is None or chance < best[0]):
+            best = chance, column
+    return None if best is None else _division(table, best[1], inside, outside, -best[0])
+
+
+def _division(table: FactTable, column: int, inside: Ints, outside: Ints, odds: float) -> Cause:
+    fact, values = table.facts[column], table.values[column]
+
+    def said(places: Ints) -> str:
+        counts = table.codes[places, column]
+        counts = np.bincount(counts[counts >= 0])
+        code = int(np.argmax(counts))
+        return f"{values[code]} on {int(counts[code]):,} of {len(places):,}"
+
+    same = [each for each in table.facts if each[:2] == fact[:2]]
+    title = fact.name if len(same) > 1 else str(fact)
+    return Cause(f"{title}: {said(inside)}, {said(outside)} others", odds, (fact,))
+
+
+def _log_chance(here: int, inside: int, there: int, outside: int) -> float:
+    """Fisher's exact test: log probability that of inside + outside nodes, here + there of which have something, at least ``here``
+    are inside."""
+    having = here + there
+
+    def log_of(k: int) -> float:
+        return (
+            _log_choose(inside, k) + _log_choose(outside, having - k) - _log_choose(inside + outside, having)
+        )
+
+    terms = [log_of(k) for k in range(here, min(inside, having) + 1)]
+    top = max(terms)
+    return top + math.log(sum(math.exp(term - top) for term in terms))
+
+
+def _log_choose(n: int, k: int) -> float:
+    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
