@@ -6,18 +6,19 @@ import gc
 import shutil
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import cast
 
 import click
 
 from ahc_agent.errors import NoData
 from ahc_server.ids import Prefer
-from ahc_server.judge import Judgement, judge
+from ahc_server.judge import judge
 from ahc_server.judge.model import Report
 from ahc_server.paths import Where
-from ahc_server.report.csv import draw_csv
-from ahc_server.report.json import draw_json
-from ahc_server.report.text import Sections, draw_text
+from ahc_server.report.formats import FORMATS, Drawing, draw
+from ahc_server.report.output import write_whole
+from ahc_server.report.text import Sections
 from ahc_server.session import Session
 from ahc_server.store import Store
 
@@ -27,8 +28,13 @@ _PIPE_WIDTH = 120
 
 @click.command("report")
 @click.option("--session", "name", metavar="NAME", default=None, help="Which session; by default the newest.")
+@click.option("--format", "form", type=click.Choice([*FORMATS]), default="text", show_default=True)
 @click.option(
-    "--format", "form", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True
+    "--output",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    help="Write it here, whole or not at all, and not to standard output.",
 )
 @click.option("--groups", is_flag=True, help="Also the groups of comparable nodes, with all their nodes.")
 @click.option("--categories", is_flag=True, help="Also each component's metrics: median, spread, worst node.")
@@ -52,6 +58,7 @@ def command(
     where: Where,
     name: str | None,
     form: str,
+    output: Path | None,
     groups: bool,
     categories: bool,
     outliers: bool,
@@ -63,6 +70,7 @@ def command(
 
     \b
     Example: ahc report --session rack7 --format json --fail-on fail
+    Example: ahc report --format html --output rack7.html
     """
     with Store(where.store) as store:
         session = store.load_session(name, cast(Prefer, unique_id))
@@ -75,20 +83,17 @@ def command(
     finally:
         gc.unfreeze()
     sections = Sections(groups=groups, categories=categories, outliers=outliers, full=full)
-    click.echo(_draw(judgement, form, sections), nl=False)
+    inventories = {record.node: record.inventory for record in session.nodes if record.inventory is not None}
+    terminal = output is None and sys.stdout.isatty()
+    width = shutil.get_terminal_size((_PIPE_WIDTH, 24)).columns if terminal else _PIPE_WIDTH
+    drawn = draw(form, Drawing(judgement, sections, inventories, width=max(width, 60), color=terminal))
+    if output is None:
+        click.echo(drawn, nl=False)
+    else:
+        write_whole(output, drawn)
     status = exit_status(judgement.report, fail_on)
     if status:
         click.get_current_context().exit(status)
-
-
-def _draw(judgement: Judgement, form: str, sections: Sections) -> str:
-    if form == "json":
-        return draw_json(judgement.report)
-    if form == "csv":
-        return draw_csv(judgement, full=sections.full)
-    terminal = sys.stdout.isatty()
-    width = shutil.get_terminal_size((_PIPE_WIDTH, 24)).columns if terminal else _PIPE_WIDTH
-    return draw_text(judgement, sections, width=max(width, 60), color=terminal)
 
 
 def exit_status(report: Report, fail_on: str | None) -> int:

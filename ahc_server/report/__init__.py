@@ -1,1 +1,1 @@
-"""Reports draw what the judge found: as text, JSON or csv. They decide nothing."""
+"""Reports draw what the judge found: ``formats`` lists how. They decide nothing."""

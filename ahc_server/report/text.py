@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections import Counter
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import click
 
 from ahc_server.judge import Judgement, wording
-from ahc_server.judge.model import Finding, Report
+from ahc_server.judge.model import Report
+from ahc_server.report import words
+from ahc_server.report.folding import Line, fold
+from ahc_server.report.layout import table, table_rows, wrapped
 from ahc_server.report.values import every_value, metric_labels, metric_rows
+from ahc_server.report.words import clean
 
-#: On one screen; more are shown in their own sections.
-_MOST_FINDINGS = 40
+#: On one screen; more are shown in their own sections. Lines of findings, and names of nodes in one line.
+_MOST_LINES = 44
+_MOST_FOLDED = 12
+_MOST_NAMES = 60
 _MOST_GROUPS = 8
 _MOST_NOTES = 6
 _COLORS = {"fail": "red", "warn": "yellow", "info": "cyan", "unknown": "magenta", "pass": "green"}
@@ -81,64 +85,74 @@ def _groups(report: Report, width: int, everything: bool) -> list[str]:
             lines += [
                 "",
                 f"Group {group.id}: {told}",
-                *_wrapped(", ".join(map(clean, group.nodes)), width, "  "),
+                *wrapped(", ".join(map(clean, group.nodes)), width, "  "),
             ]
     alone = [node.id for node in report.nodes if node.group is None]
     if alone:
-        lines += _wrapped(f"in no group: {', '.join(map(clean, alone))}", width, "  ")
+        listed = wording.listed([*map(clean, alone)], most=len(alone) if everything else _MOST_NAMES)
+        lines += wrapped(f"in no group: {listed}", width, "  ")
     return lines
 
 
 def _findings(report: Report, width: int, color: bool, *, everything: bool) -> list[str]:
-    chosen = [
-        each
-        for each in report.findings
-        if everything or each.severity != "info" or each.kind == "not-measured"
-    ]
-    shown = chosen if everything else chosen[:_MOST_FINDINGS]
-    lines = ["", "Findings, most serious first" if shown else "No findings: nobody differs from its peers"]
-    rows = [
-        (
-            each.severity.upper(),
-            _who(each),
-            "" if each.effect is None else wording.percent(each.effect),
-            _said(each),
-        )
-        for each in shown
-    ]
-    drawn = table(rows, width)
-    if color:
-        for number, line in enumerate(drawn):
-            word = line.split(maxsplit=1)[0]
-            if line.startswith(f"  {word}") and word.lower() in _COLORS:
-                drawn[number] = line.replace(word, _colored(word, word.lower(), True), 1)
-    lines += drawn
-    if len(chosen) > len(shown):
-        lines.append(f"  and {len(chosen) - len(shown):,} more (--outliers)")
+    chosen = [each for each in report.findings if everything or words.blames(each)]
+    lines = ["", "Findings, most serious first" if chosen else "No findings: nobody differs from its peers"]
+    folded = fold(chosen)
+    shown = folded if everything else folded[:_MOST_LINES]
+    told: set[str] = set()
+    rows = [_row(line, told, everything=everything) for line in shown]
+    drawn = table_rows(rows, width)
+    if not everything:
+        drawn = _one_screen(drawn)
+    for row, of_row in zip(rows, drawn, strict=False):
+        lines += [of_row[0].replace(row[0], _colored(row[0], row[0].lower(), color), 1), *of_row[1:]]
+    left = [name for line in folded[len(drawn) :] for name in line.names]
+    if left:
+        names = ", ".join(map(clean, left[:_MOST_NAMES]))
+        rest = f" and {len(left) - _MOST_NAMES:,} others" if len(left) > _MOST_NAMES else ""
+        lines += wrapped(f"and {len(left):,} more (--outliers): {names}{rest}", width, "    ", first="  ")
     if len(report.findings) > len(chosen):
-        rest = len(report.findings) - len(chosen)
-        said = "1 remark that blames" if rest == 1 else f"{rest:,} remarks that blame"
+        remarks = len(report.findings) - len(chosen)
+        said = "1 remark that blames" if remarks == 1 else f"{remarks:,} remarks that blame"
         lines.append(f"  and {said} nobody (--outliers)")
     return lines
 
 
-def _who(finding: Finding) -> str:
-    return finding.element.partition(":")[2]
+def _one_screen(drawn: list[list[str]]) -> list[list[str]]:
+    """As many rows as fit, and always the first."""
+    used = 0
+    for number, lines in enumerate(drawn):
+        used += len(lines)
+        if number and used > _MOST_LINES:
+            return drawn[:number]
+    return drawn
 
 
-def _said(finding: Finding) -> str:
-    """The summary without the name that stands in the column before it, and the cause where it is not in there."""
-    text = finding.summary.removeprefix(_who(finding)).removeprefix(":").lstrip()
-    if finding.cause and finding.cause.removeprefix("its ") not in text:
-        text += f". Cause: {finding.cause}"
-    return text
+def _row(line: Line, told: set[str], *, everything: bool) -> tuple[str, str, str, str]:
+    """Severity, who, effect, and what is said. ``told``: advice that stands above already, which is not repeated."""
+    worst = line.worst
+    text, cause, advice = words.facts(worst), words.cause(worst), words.advice(worst)
+    name = words.who(worst)
+    if len(line.findings) > 1:
+        names = line.names
+        listed = wording.listed(names, most=len(names) if everything else _MOST_FOLDED)
+        name = f"{len(names):,} nodes"
+        worst_of = f"{line.range()}, worst {words.who(worst)}: " if line.range() else ""
+        text = f"{listed}: {worst_of}{text}"
+    if cause:
+        text += f". Cause: {cause}"
+    if advice and (everything or advice not in told):
+        told.add(advice)
+        text += f"\ncheck {advice}"
+    effect = "" if worst.effect is None else wording.percent(worst.effect)
+    return worst.severity.upper(), name, effect, text
 
 
 def _notes(report: Report, width: int, *, everything: bool) -> list[str]:
     shown = report.notes if everything else report.notes[:_MOST_NOTES]
     lines = ["", "Notes on the data"] if shown else []
     for note in shown:
-        lines += _wrapped(clean(note), width, "    ", first="  ")
+        lines += wrapped(clean(note), width, "    ", first="  ")
     if len(report.notes) > len(shown):
         lines.append(f"  and {len(report.notes) - len(shown):,} more (--full)")
     return lines
@@ -169,7 +183,7 @@ def _categories(judgement: Judgement) -> list[str]:
 def _outliers(report: Report) -> list[str]:
     rows = [
         (
-            _who(finding),
+            words.who(finding),
             evidence.name,
             f"{evidence.value:.6g}" if evidence.value is not None else "",
             f"{evidence.expected:.6g}" if evidence.expected is not None else "",
@@ -203,46 +217,6 @@ def _every_value(judgement: Judgement) -> list[str]:
         for value in every_value(judgement)
     ]
     return ["", "Every value", *table([("node", "metric", "value", "median of the group", "effect"), *rows])]
-
-
-def table(rows: Iterable[Sequence[str]], width: int | None = None) -> list[str]:
-    """Aligned columns, two spaces apart; with ``width`` the last column is wrapped to it."""
-    cleaned = [[clean(cell) for cell in row] for row in rows]
-    if not cleaned:
-        return []
-    widths = [max(len(row[column]) for row in cleaned) for column in range(len(cleaned[0]) - 1)]
-    indent = 2 + sum(widths) + 2 * len(widths)
-    lines = []
-    for row in cleaned:
-        start = "  " + "".join(cell.ljust(size) + "  " for cell, size in zip(row, widths, strict=False))
-        if width is None:
-            lines.append((start + row[-1]).rstrip())
-        elif indent + 30 > width:
-            lines += [start.rstrip(), *_wrapped(row[-1], width, "      ")]
-        else:
-            lines += _wrapped(row[-1], width, " " * indent, first=start) or [start.rstrip()]
-    return lines
-
-
-def _wrapped(text: str, width: int, indent: str, first: str | None = None) -> list[str]:
-    wrapped = textwrap.wrap(
-        text.replace(" %", "\N{NO-BREAK SPACE}%"),
-        width,
-        initial_indent=indent if first is None else first,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in wrapped]
-
-
-def clean(text: str) -> str:
-    """Text from nodes, without what could move a terminal's cursor."""
-    return (
-        text
-        if text.isprintable()
-        else "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-    )
 
 
 def _colored(text: str, word: str, color: bool) -> str:
