@@ -61,6 +61,11 @@ class Measured(msgspec.Struct, frozen=True):
     def __len__(self) -> int:
         return len(self.names)
 
+    @property
+    def known(self) -> int:
+        """How many have a value."""
+        return sum(not math.isnan(value) for value in _floats(self.numbers[: 8 * len(self.names)]))
+
 
 NOTHING = Measured((), ("value",), b"")
 
@@ -109,9 +114,7 @@ def is_told(measurements: Sequence[Measurement]) -> bool:
 
 def measurements_of(taken: Measured) -> list[Measurement]:
     """As measurements again; exact where ``is_told`` was true of them."""
-    numbers = array("d", taken.numbers)
-    if sys.byteorder == "big":
-        numbers.byteswap()
+    numbers = _floats(taken.numbers)
     count = len(taken)
     told = {field: numbers[place * count : (place + 1) * count] for place, field in enumerate(taken.fields)}
     ci95 = told.get("ci95")
@@ -128,6 +131,13 @@ def measurements_of(taken: Measured) -> list[Measurement]:
         )
         for place, name in enumerate(taken.names)
     ]
+
+
+def _floats(packed: bytes) -> array[float]:
+    numbers = array("d", packed)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers
 
 
 def _known(number: float) -> float | None:

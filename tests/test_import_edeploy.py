@@ -16,6 +16,7 @@ from ahc_agent.wire.messages import TaskOutcome
 from ahc_server.importers.edeploy import split
 from ahc_server.importers.facts import inventory_of
 from ahc_server.importers.metrics import Target, target
+from ahc_server.importers.model import Imported
 from ahc_server.importers.tree import Tree
 from tests.import_helpers import machine, read_one, value_of, write_hw, write_json
 
@@ -169,7 +170,8 @@ def test_values_of_one_metric_are_samples_of_one_measurement() -> None:
         ("network", "bandwidth", "10.0.0.3/1", "None"),
         ("network", "bandwidth", "10.0.0.4/1", "16"),
     ]
-    others, (flows,), lost = split(rows)
+    others, taken, lost = split(rows)
+    (flows,) = Imported(Inventory(collected_at="x"), taken).measurements
     assert (others, lost) == ([], 1)
     assert flows.value == 1_500_000.0 and [each.value for each in flows.samples] == [1e6, 2e6]
 
@@ -194,7 +196,8 @@ ROWS = st.lists(
 
 @given(ROWS)
 def test_whatever_the_rows_say_can_be_stored_and_read_again(rows: list[Any]) -> None:
-    others, measurements, _ = split(rows)
+    others, taken, _ = split(rows)
+    measurements = Imported(Inventory(collected_at="x"), taken).measurements
     outcome = TaskOutcome(
         status="ok", inventory=inventory_of(Tree(others), "2024-05-01T10:00:00Z"), measurements=measurements
     )

@@ -80,7 +80,7 @@ def _gather(candidates: list[Candidate], gathering: Gathering) -> _Told:
                 gathering.add(source, imported)
                 if len(gathering.taken) > before:
                     told.by_format[form.name] += 1
-                    told.measurements += sum(each.value is not None for each in imported.measurements)
+                    told.measurements += imported.columns.known
                     told.remarks += imported.remarks
         except Unrecognised as error:
             if candidate.named or candidate.path.suffix in RESULTS:

@@ -85,6 +85,8 @@ def _wwn(tree: Tree, part: str) -> str | None:
 
 
 def _smart(tree: Tree, part: str) -> Smart | None:
+    if not any(item.startswith("SMART/") for item in tree.items("disk", part)):
+        return None
     smart = Smart()
     health = tree.take("disk", part, "SMART/health")
     if health is not None:

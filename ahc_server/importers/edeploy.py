@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from ahc_agent.errors import FileFormatError
 from ahc_agent.measure import Measurement, Sample
@@ -14,6 +15,7 @@ from ahc_server.importers.metrics import Target, target
 from ahc_server.importers.model import Imported, Row, Source, Unrecognised
 from ahc_server.importers.tree import Tree, rows_of
 from ahc_server.importers.values import printable, utc
+from ahc_server.measured import Measured, Name, Names, measured
 
 _MOST_VALUE = 1e15
 _MOST_SAMPLES = 4096
@@ -21,11 +23,8 @@ _MOST_SAMPLES = 4096
 _SPECIFIED = re.compile(
     r"\$[\w-]+(?:=.*)?|(?:gt|ge|lt|le|in|range|rang|network|regexp|or|and|not)\(.*\)", re.DOTALL
 )
+_MARKS = re.compile(r"\$|\)['\"]")
 _VARIABLE = re.compile(r"['\"]\$[\w-]+['\"]")
-
-
-class _Terse(Measurement, kw_only=True, frozen=True, omit_defaults=True):
-    """A measurement that is stored without what it does not tell: half of the bytes."""
 
 
 def knows_hw(source: Source) -> bool:
@@ -39,7 +38,8 @@ def read_hw(source: Source) -> Imported:
         if _VARIABLE.search(source.text):
             raise _specification(source.file) from None
         raise
-    if any(_is_specified(row[3]) for row in rows):
+    # Sought in the whole text first: one look instead of one a row.
+    if _MARKS.search(source.text) and any(_is_specified(row[3]) for row in rows):
         raise _specification(source.file)
     if remarks and not rows:
         raise Unrecognised(source.file, "a list, but none of its rows has three or four items")
@@ -74,34 +74,52 @@ def read(rows: list[Row], remarks: list[str], source: Source) -> Imported:
         raise FileFormatError(
             source.file, "holds no results", remedy="was the health check run on the machine?"
         )
-    others, measurements, lost = split(rows)
+    others, taken, lost = split(rows)
     if lost:
         remarks = [*remarks, f"{source.file}: {lost:,} values are missing or no numbers"]
     inventory = facts.inventory_of(Tree(others), utc(source.at_unix_s))
-    return Imported(inventory=inventory, measurements=measurements, remarks=remarks)
+    return Imported(inventory=inventory, taken=taken, remarks=remarks)
 
 
-def split(rows: Iterable[Row]) -> tuple[list[Row], list[Measurement], int]:
+def split(rows: Iterable[Row]) -> tuple[list[Row], Measured | list[Measurement], int]:
     """Facts, measurements, and how many values of measurements are lost.
 
     A metric that stands in the file several times is one measurement with a sample for each.
     """
     others: list[Row] = []
-    values: dict[Target, list[float]] = {}
+    values: dict[Target, float | None] = {}
+    repeats: dict[Target, list[float]] = {}
     lost: dict[Target, str] = {}
     for row in rows:
         where = target(row[0], row[1], row[2])
         if where is None:
             others.append(row)
             continue
-        taken = values.setdefault(where, [])
-        value = _rate(row[3])
-        if value is None:
+        rate = _rate(row[3])
+        if rate is None:
             lost.setdefault(where, _why(row[3]))
+            values.setdefault(where, None)
+            continue
+        value = rate * where.scale
+        before = values.get(where)
+        if before is None:
+            values[where] = value
         else:
-            taken.append(value * where.scale)
-    measured = [_measurement(where, taken, lost.get(where)) for where, taken in values.items()]
-    return others, measured, len(lost)
+            repeats.setdefault(where, [before]).append(value)
+    if repeats:
+        return others, _with_samples(values, repeats, lost), len(lost)
+    errors = {}
+    if lost:
+        errors = {place: lost[where] for place, where in enumerate(values) if values[where] is None}
+    taken = measured(_names(tuple(values)), {"value": list(values.values())}, errors)
+    return others, taken, len(lost)
+
+
+@lru_cache(maxsize=256)
+def _names(targets: tuple[Target, ...]) -> Names:
+    return tuple(
+        Name(each.component, each.part, each.quantity, each.unit, each.higher_is_better) for each in targets
+    )
 
 
 def _rate(text: str | None) -> float | None:
@@ -120,6 +138,15 @@ def _why(text: str | None) -> str:
     return f"the file has no number but {word!r}"
 
 
+def _with_samples(
+    values: Mapping[Target, float | None], repeats: Mapping[Target, list[float]], lost: Mapping[Target, str]
+) -> list[Measurement]:
+    return [
+        _measurement(where, repeats.get(where, [] if value is None else [value]), lost.get(where))
+        for where, value in values.items()
+    ]
+
+
 def _measurement(where: Target, taken: list[float], why: str | None) -> Measurement:
     value = None
     samples: list[Sample] = []
@@ -128,7 +155,7 @@ def _measurement(where: Target, taken: list[float], why: str | None) -> Measurem
     elif taken:
         value = math.fsum(taken) / len(taken)
         samples = [Sample(value=each) for each in taken[:_MOST_SAMPLES]]
-    return _Terse(
+    return Measurement(
         component=where.component,
         part=where.part,
         quantity=where.quantity,

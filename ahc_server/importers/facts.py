@@ -7,14 +7,19 @@ What has no field of ours stays in the tree and ends in ``Inventory.extra``.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from ahc_agent.facts import Bios, Bmc, Cpu, Dimm, Health, Inventory, Memory, NumaNode, Sensor, System
-from ahc_agent.inventory.smbios import meaningful, meaningful_uuid
+from ahc_agent.inventory import smbios
+from ahc_agent.inventory.smbios import meaningful_uuid
 from ahc_agent.inventory.system import without_secrets
 from ahc_agent.inventory.virtual import named_by_firmware
 from ahc_server.importers import devices
 from ahc_server.importers.tree import Tree
 from ahc_server.importers.values import mac_of, number_of, switch_of, whole_of
+
+#: Of the makers' and models' names in a fleet there are few.
+meaningful = lru_cache(maxsize=8192)(smbios.meaningful)
 
 _NUMBERED = re.compile(r".*?(\d{1,6})$")
 _DDR = re.compile(r"\b((?:LP)?DDR\d?)\b")

@@ -23,6 +23,8 @@ _PACKED = {
     b"PK\x03\x04": "zip",
     b"\x28\xb5\x2f\xfd": "zstd",
 }
+#: What a text of ASCII may hold as it is.
+_PLAIN = bytes([*b"\n\t\r", *range(0x20, 0x7F)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ def read_text(path: Path) -> tuple[str, float]:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise FileFormatError(name, "is no regular file")
-            data = file.read(MAX_FILE_BYTES + 1) if status.st_size <= MAX_FILE_BYTES else b""
+            data = file.read(status.st_size + 1) if status.st_size <= MAX_FILE_BYTES else b""
     except OSError as error:
         raise FileFormatError(name, f"cannot be read: {error.strerror or error}") from error
     if status.st_size > MAX_FILE_BYTES or len(data) > MAX_FILE_BYTES:
@@ -97,6 +99,8 @@ def read_text(path: Path) -> tuple[str, float]:
         raise Unrecognised(name, f"compressed ({packed})", remedy="unpack it first")
     if b"\0" in data:
         raise Unrecognised(name, "holds NUL bytes: no text")
+    if data.isascii() and not data.translate(None, _PLAIN):
+        return data.decode("ascii"), max(0.0, status.st_mtime)
     text = data.decode("utf-8-sig", errors="replace")
     if not text.replace("\n", " ").replace("\t", " ").replace("\r", " ").isprintable():
         text = "".join(c if c.isprintable() or c in "\n\t\r" else " " for c in text)

@@ -67,7 +67,7 @@ def read(source: Source) -> Imported:
             remedy="inspect the node again",
         )
     rows = rows_of(plugins.get("data")) or rows_of(plugins.get("extra")) or []
-    others, measurements, lost = edeploy.split(rows)
+    others, taken, lost = edeploy.split(rows)
     detected = facts.inventory_of(Tree(others), utc(source.at_unix_s))
     found = Inventory(
         collected_at=utc(source.at_unix_s),
@@ -84,7 +84,7 @@ def read(source: Source) -> Imported:
     merged.system.virtualization = facts.virtualization(merged.system, merged.cpu)
     merged.extra = detected.extra_facts() | _rest(inventory, "inventory") | _rest(plugins, "plugin_data")
     remarks = [f"{source.file}: {lost:,} values are missing or no numbers"] if lost else []
-    return Imported(inventory=merged, measurements=measurements, remarks=remarks)
+    return Imported(inventory=merged, taken=taken, remarks=remarks)
 
 
 def _system(inventory: Mapping[str, Any]) -> System:

@@ -9,6 +9,7 @@ from typing import Any
 from ahc_agent.errors import FileFormatError
 from ahc_agent.facts import Inventory
 from ahc_agent.measure import Measurement
+from ahc_server.measured import NOTHING, Measured, measured_of, measurements_of
 
 #: One line of eDeploy's: kind ("cpu"), part ("logical_3"), item ("loops_per_sec"), value; None is a value that was lost.
 Row = tuple[str, str, str, str | None]
@@ -30,11 +31,20 @@ class Source:
 
 @dataclass(slots=True)
 class Imported:
-    """One machine as a file tells of it. ``remarks``: what could not be taken, one sentence each."""
+    """One machine as a file tells of it. ``taken``: its measurements, as columns where there is nothing else to them.
+    ``remarks``: what could not be taken, one sentence each."""
 
     inventory: Inventory
-    measurements: list[Measurement] = field(default_factory=list)
+    taken: Measured | list[Measurement] = NOTHING
     remarks: list[str] = field(default_factory=list)
+
+    @property
+    def columns(self) -> Measured:
+        return self.taken if isinstance(self.taken, Measured) else measured_of(self.taken)
+
+    @property
+    def measurements(self) -> list[Measurement]:
+        return measurements_of(self.taken) if isinstance(self.taken, Measured) else self.taken
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ def knows_bench(source: Source) -> bool:
 
 def read_bench(source: Source) -> Imported:
     bench = _as(source, _Bench)
-    return Imported(inventory=bench.inventory, measurements=bench.measurements)
+    return Imported(inventory=bench.inventory, taken=bench.measurements)
 
 
 def _schema(source: Source) -> Any:

@@ -10,13 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
+from msgspec.structs import replace
+
 from ahc_agent.errors import FileFormatError, UsageError
 from ahc_agent.facts import Inventory
 from ahc_agent.wire.messages import Hello, Identity, TaskOutcome
 from ahc_server import __version__
 from ahc_server.importers.model import Imported, Source
+from ahc_server.measured import Measured
 from ahc_server.store import Store
-from ahc_server.store.kept import Kept, keep
+from ahc_server.store.kept import Kept, keep, keep_columns
 from ahc_server.store.records import (
     ParticipantAdded,
     Record,
@@ -77,11 +80,14 @@ class Gathering:
             status="ok",
             started_at_unix_s=source.at_unix_s,
             inventory=imported.inventory,
-            measurements=imported.measurements,
         )
+        if isinstance(imported.taken, Measured):
+            kept = keep_columns(outcome, imported.taken)
+        else:
+            kept = keep(replace(outcome, measurements=imported.taken))
         self.known[machine] = task
         self._file_of[machine] = source.file
-        self.taken.append(Taken(identity, keep(outcome), task, source.file, source.at_unix_s))
+        self.taken.append(Taken(identity, kept, task, source.file, source.at_unix_s))
 
 
 def gathering_for(store: Store, session: str, *, add: bool) -> Gathering:

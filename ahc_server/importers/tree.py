@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from ahc_server.importers.model import Row
 from ahc_server.importers.values import printable, text_of
+
+#: The machines of a fleet tell the same of themselves, but for serial numbers.
+_text_of = lru_cache(maxsize=8192)(text_of)
 
 
 class Tree:
@@ -16,7 +20,7 @@ class Tree:
         self._kinds: dict[str, dict[str, dict[str, str]]] = {}
         self._repeats: dict[tuple[str, str, str], int] = {}
         for kind, part, item, value in rows:
-            word = text_of(value)
+            word = _text_of(value)
             if word is not None:
                 self.keep(kind, part, item, word)
 
