@@ -29,7 +29,8 @@ from ahc_server.judge.features import CellWriter, matrices, write_measurements
 from ahc_server.judge.findings import slow_and_fast
 from ahc_server.judge.groups import Grouping, group_nodes
 from ahc_server.judge.hardware import hardware_of
-from ahc_server.judge.health import ill_parts, merged, throttled
+from ahc_server.judge.health import ill_parts, merged
+from ahc_server.judge.health_peers import beside_peers
 from ahc_server.judge.model import Counts, Finding, Group, NodeVerdict, Report, Verdict
 from ahc_server.judge.network import pair_runs, write_capacities
 from ahc_server.judge.oddities import odd_nodes, oddities
@@ -94,7 +95,7 @@ def judge(session: Session, *, generated_at: str, thresholds: Thresholds | None 
         odd = oddities(table(members, inventories, disks), group, fleet.names, disks)
         about = again.join(slow_and_fast(test, fleet.names, odd.causes(), disks), test)
         findings += odd_nodes(odd, fleet.names, len(members) - 1, about) + odd.shared
-        findings += merged(throttled(members, fleet.names, inventories), about)
+        findings += merged(beside_peers(members, group, fleet.names, inventories), about)
     told = [(record.node, record.inventory) for record in records if record.inventory is not None]
     findings = merged((ill for name, inventory in told for ill in ill_parts(name, inventory)), findings)
     coverage.append(_ungrouped(grouping, fleet))

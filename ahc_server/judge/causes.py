@@ -243,8 +243,8 @@ def _division(table: FactTable, column: int, inside: Ints, outside: Ints, odds: 
 
 
 def _log_chance(here: int, inside: int, there: int, outside: int) -> float:
-    """Fisher's exact test: log probability that of inside + outside nodes, here + there of which have something, at least ``here``
-    are inside."""
+    """Fisher's exact test: log probability that of inside + outside nodes, of which here + there have something, at least
+    ``here`` are inside."""
     having = here + there
 
     def log_of(k: int) -> float:

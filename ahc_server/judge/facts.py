@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ahc_agent.facts import Inventory
-from ahc_server.judge import extras, told
+from ahc_server.judge import extras, told_devices, told_machine
 from ahc_server.judge.disks import DiskNames, match_disks
 from ahc_server.judge.outliers import Ints
-from ahc_server.judge.told import Fact
+from ahc_server.judge.told import Alike, Fact
 
 Codes = NDArray[np.int32]
+
+_SECTIONS = (*told_machine.SECTIONS, *told_devices.SECTIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +93,9 @@ def partition(codes: Codes) -> Codes:
 
 def facts_of(inventory: Inventory) -> dict[Fact, str]:
     """Every fact of one machine; disks and cards under their own names."""
-    alike = told.Alike()
+    alike = Alike()
     found: dict[Fact, str] = {}
-    for section in told.SECTIONS:
+    for section in _SECTIONS:
         signature = section.read(inventory, _itself)
         if signature is not None:
             found |= section.facts(signature, alike)
@@ -112,10 +114,10 @@ def table(
     known = {place: each for place, row in enumerate(members) if (each := inventories[int(row)]) is not None}
     if disks is None:
         disks = match_disks(inventories, [members])
-    alike = told.Alike.of(list(known.values()))
+    alike = Alike.of(list(known.values()))
     columns: dict[Fact, tuple[Codes, list[str]]] = {}
     absent: dict[Fact, str] = {}
-    for section in told.SECTIONS:
+    for section in _SECTIONS:
         numbers: dict[object, int] = {}
         kind = np.full(len(members), -1, dtype=np.int32)
         for place, inventory in known.items():

@@ -1,6 +1,9 @@
-"""What the hardware says of its own health: SMART, NVMe, EDAC, throttling. It needs no peers, but for throttling.
+"""What the hardware says of its own health, whatever its peers say: SMART, NVMe, EDAC, machine checks, temperatures.
 
-Sources: NVM Express 1.4, 5.14.1.2 (critical warning); the kernel's EDAC counters, since boot. That reallocated and pending
+What only means something beside peers is in ``health_peers``.
+
+Sources: NVM Express 1.4, 5.14.1.2 (critical warning, spare, used); the kernel's EDAC counters and machine check exceptions,
+since boot (Documentation/x86/x86_64/machinecheck.rst); hwmon's critical limits. That reallocated and pending
 sectors foretell failure: Pinheiro, Weber, Barroso, "Failure Trends in a Large Disk Drive Population" (FAST 2007). That most
 machines have no corrected memory errors, and few have thousands: Schroeder, Pinheiro, Weber, "DRAM Errors in the Wild"
 (SIGMETRICS 2009).
@@ -13,18 +16,21 @@ from dataclasses import dataclass, field
 from typing import cast
 
 import msgspec
-import numpy as np
 
-from ahc_agent.facts import Disk, EdacController, Inventory, Smart
+from ahc_agent.facts import Disk, EdacController, Inventory, Mce, Sensor, Smart
 from ahc_server.judge import wording
 from ahc_server.judge.model import Component, Evidence, Finding, Severity
 
 #: Corrected memory errors since boot that deserve a look.
 _MANY_CORRECTED = 100
-#: Throttling is told when a node did it this much more often than its peers' median, and this often at all.
-_THROTTLE_FACTOR = 10
-_THROTTLE_LEAST = 100
-_LEAST_PEERS = 2
+#: Checksum errors between disk and controller, over the disk's life: a cable that was once loose leaves a few.
+_MANY_CRC_ERRORS = 100
+#: NVMe: wear of which the maker says that the disk's life is over, and the spare blocks that are left then.
+_WORN_PERCENT, _LEAST_SPARE_PERCENT = 100, 10
+#: Hotter than a disk may be while it works (celsius): rotating ones, and solid ones.
+_HOT_HDD, _HOT_SSD = 60, 75
+#: No sensor of a machine that runs shows this (celsius).
+_NONSENSE = 150
 
 _NVME_WARNINGS = (
     "spare blocks run out",
@@ -37,7 +43,7 @@ _NVME_WARNINGS = (
 
 
 @dataclass(slots=True)
-class _Ill:
+class Ill:
     """One ill part of one node: what is wrong with it, and what to do."""
 
     component: str
@@ -73,31 +79,13 @@ class _Ill:
 
 def ill_parts(node: str, inventory: Inventory) -> list[Finding]:
     """One finding for each part that says of itself that it is ill, or is about to be."""
-    ills = [*map(_disk, inventory.disks), *(ill for each in inventory.health.edac for ill in _memory(each))]
+    ills = [
+        *map(_disk, inventory.disks),
+        *(ill for each in inventory.health.edac for ill in _memory(each)),
+        _machine_checks(inventory.health.mce),
+        _heat(inventory.health.sensors),
+    ]
     return [ill.finding(node) for ill in ills if ill.said]
-
-
-def throttled(
-    rows: Sequence[int], names: Sequence[str], inventories: Sequence[Inventory | None]
-) -> list[Finding]:
-    """Nodes of one group that slowed themselves down for heat far more often than their peers."""
-    counts = {
-        row: sum(each.count for each in known.health.throttle)
-        for row in rows
-        if (known := inventories[row]) is not None and known.health.throttle
-    }
-    found = []
-    for row, count in counts.items():
-        peers = [each for other, each in counts.items() if other != row]
-        if len(peers) < _LEAST_PEERS or count < _THROTTLE_LEAST:
-            continue
-        usual = float(np.median(peers))
-        if count > _THROTTLE_FACTOR * usual:
-            ill = _Ill("cpu", "all", "CPU", "check fans, heat sinks, air flow and the power limit")
-            said = f"slowed down for heat {count:,} times since boot where its {len(peers):,} peers did {usual:,.0f} times"
-            ill.add("warn", said, "throttle_events", count, "events", usual)
-            found.append(ill.finding(names[row]))
-    return found
 
 
 def merged(health: Iterable[Finding], about: Iterable[Finding]) -> list[Finding]:
@@ -125,8 +113,8 @@ def _same_part(slow: Finding, ill: Finding) -> bool:
     return ill.component != "disk" or any(each.name.rpartition(".")[0] == part for each in slow.metrics)
 
 
-def _disk(disk: Disk) -> _Ill:
-    ill = _Ill("disk", disk.name, f"disk {wording.disk_label(disk)}", "save what is on it and replace it")
+def _disk(disk: Disk) -> Ill:
+    ill = Ill("disk", disk.name, f"disk {wording.disk_label(disk)}", "save what is on it and replace it")
     smart = disk.smart or Smart()
     if smart.passed is False:
         ill.add("fail", "its own self-assessment (SMART) is that it fails", "smart_passed", 0, "", 1)
@@ -144,10 +132,60 @@ def _disk(disk: Disk) -> _Ill:
             ill.add("warn", f"{count:,} {what}", quantity, count, "")
     if ill.severity == "warn":
         ill.do = "watch whether it grows, and replace the disk then"
+    _wear(ill, smart)
+    _surroundings(ill, smart, rotates=disk.rotational is True)
     return ill
 
 
-def _memory(controller: EdacController) -> Iterator[_Ill]:
+def _wear(ill: Ill, smart: Smart) -> None:
+    if smart.percentage_used is not None and smart.percentage_used >= _WORN_PERCENT:
+        used = smart.percentage_used
+        ill.add("warn", f"{used} % of its rated life used up", "percentage_used", used, "%")
+    spare = smart.available_spare_percent
+    if spare is not None and spare < _LEAST_SPARE_PERCENT:
+        ill.add("warn", f"{spare} % of its spare blocks left", "available_spare_percent", spare, "%", 100)
+
+
+def _surroundings(ill: Ill, smart: Smart, *, rotates: bool) -> None:
+    """What the disk tells of its cable and its cooling: no reason to replace it."""
+    of_disk = bool(ill.said)
+    if smart.crc_errors and smart.crc_errors >= _MANY_CRC_ERRORS:
+        said = f"{smart.crc_errors:,} checksum errors on the way to its controller"
+        ill.add("warn", said, "crc_errors", smart.crc_errors, "errors")
+        ill.do = ill.do if of_disk else "check its cable and backplane"
+    heat, limit = smart.temperature_celsius, _HOT_HDD if rotates else _HOT_SSD
+    if heat is not None and heat >= limit:
+        ill.add("warn", f"{heat:.0f} °C hot", "temperature_celsius", heat, "°C", limit)
+        ill.do = ill.do if len(ill.said) > 1 else "check the air flow around it"
+
+
+def _machine_checks(mce: Mce | None) -> Ill:
+    ill = Ill(
+        "health", "mce", "CPU and memory", "read the machine check log (rasdaemon, mcelog) for the part"
+    )
+    if mce is not None and mce.exceptions:
+        said = f"{mce.exceptions:,} machine check exceptions since boot"
+        ill.add("warn", said, "exceptions", mce.exceptions, "events")
+    return ill
+
+
+def _heat(sensors: Sequence[Sensor]) -> Ill:
+    """Temperatures at the sensor's own critical limit. (Limits of 0 and below are what chips without one show.)"""
+    ill = Ill("health", "temperature", "heat", "check fans, heat sinks and air flow")
+    for sensor in sensors:
+        value, limit = sensor.value, sensor.critical
+        if (
+            sensor.kind == "temperature"
+            and value is not None
+            and limit is not None
+            and 0 < limit <= value < _NONSENSE
+        ):
+            said = f"{sensor.name} {value:.0f} °C, its critical limit is {limit:.0f} °C"
+            ill.add("fail", said, sensor.name, value, "°C", limit)
+    return ill
+
+
+def _memory(controller: EdacController) -> Iterator[Ill]:
     """The DIMMs with errors; the controller itself where it counts errors that no DIMM has."""
     uncorrected = corrected = 0
     for number, dimm in enumerate(controller.dimms):
@@ -168,8 +206,8 @@ def _memory(controller: EdacController) -> Iterator[_Ill]:
     )
 
 
-def _counted(title: str, part: str, uncorrected: int | None, corrected: int | None) -> _Ill:
-    ill = _Ill("memory", part, title, "replace the DIMM")
+def _counted(title: str, part: str, uncorrected: int | None, corrected: int | None) -> Ill:
+    ill = Ill("memory", part, title, "replace the DIMM")
     if uncorrected and uncorrected > 0:
         ill.add(
             "fail",

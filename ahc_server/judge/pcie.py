@@ -39,10 +39,14 @@ class Link:
     speed_max: float | None
 
     @property
+    def is_narrow(self) -> bool:
+        """Whether fewer lanes were negotiated than the device has."""
+        return bool(self.width and self.width_max and self.width < self.width_max)
+
+    @property
     def is_degraded(self) -> bool:
         """Whether fewer lanes, or a lower speed, were negotiated than the device could do."""
-        narrow = bool(self.width and self.width_max and self.width < self.width_max)
-        return narrow or bool(self.speed and self.speed_max and self.speed < self.speed_max)
+        return self.is_narrow or bool(self.speed and self.speed_max and self.speed < self.speed_max)
 
     def said(self) -> str:
         return _said(self.width, self.speed)
