@@ -103,14 +103,14 @@ def _judged(where: Where, name: str | None) -> tuple[Session, Report]:
 
 
 def _choose(where: Where, session: Session, report: Report, wait_nodes_s: float, give_up_s: float) -> Choice:
-    """Whom to measure again; suspects that were there to the end of the first run are waited for a while."""
-    from ahc_server.judge.repeats import choose, is_suspicion
+    """Whom to measure again. Who would be, if all were there that were to the end of the first run, is waited for a while."""
+    from ahc_server.judge.repeats import choose
 
-    suspects = {finding.nodes[0] for finding in report.findings if is_suspicion(finding)}
-    awaited = {each.machine for each in session.nodes if each.node in suspects and each.lost is None}
+    best = choose(report, session, {each.machine for each in session.nodes if each.lost is None})
+    awaited = {machine for step in best.steps for machine in step.machines}
     deadline = time.monotonic() + wait_nodes_s
     said = False
-    while suspects:
+    while best.suspects:
         reply = watch.ask_patiently(where, ListAgents(), give_up_s)
         present = set(reply.machines) if isinstance(reply, Agents) else set()
         away = awaited - present
@@ -120,7 +120,7 @@ def _choose(where: Where, session: Session, report: Report, wait_nodes_s: float,
             said = True
             click.echo(f"waiting up to {wait_nodes_s:g} s for {', '.join(sorted(away))}", err=True)
         time.sleep(watch.POLL_S)
-    return choose(report, session, ())
+    return best
 
 
 def _tell(choice: Choice, report: Report) -> None:

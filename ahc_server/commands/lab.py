@@ -45,6 +45,7 @@ _FAULTS_HELP = "\n".join(f"  {fault.name:<10} {fault.summary}" for fault in FAUL
 @click.option(
     "--check", is_flag=True, help="End with 1 unless the report names the broken nodes, and no other."
 )
+@click.option("--confirm", is_flag=True, help="Measure the suspects again, as `ahc run --confirm` does.")
 @click.option(
     "--plain",
     is_flag=True,
@@ -66,6 +67,7 @@ def command(
     session: str | None,
     form: str,
     check: bool,
+    confirm: bool,
     plain: bool,
     logs: Path | None,
 ) -> None:
@@ -85,7 +87,7 @@ def command(
     deaf = _end_on_signals()
     with Fleet(spec, where, logs) as fleet:
         try:
-            status = show.run_lab(fleet, plan, session, form)
+            status = show.run_lab(fleet, plan, session, form, confirm=confirm)
         finally:
             deaf()
             # A progress bar that is killed cannot show the cursor again. (Nothing is written where there is no terminal.)

@@ -37,8 +37,9 @@ __all__ = ["SecondRuns", "split_repeats"]
 
 #: An acquittal has to be clear of the doubt by so many standard errors of the controls' shift.
 _CLEAR = 2.0
-#: A node that differs from itself by so many times what the controls do is unstable, whatever its mean.
-_FAR = 6.0
+#: A node that differs from itself by so many times what the controls do is unstable, whatever its mean; less than this (ln) is
+#: of no practical importance.
+_FAR, _FAR_LEAST = 6.0, 0.05
 #: A loss that was in doubt, seen again without disturbance: from here on it is told, and from here on it is a failure.
 _FLOOR, _FAIL = 0.05, 0.30
 
@@ -140,7 +141,7 @@ def _upheld(finding: Finding, seen: Comparison, second: float, listed: str, time
             f"; check {wording.advice(finding.component, finding.direction)}",
         )
     remark = f"confirmed by a second run ({listed})"
-    if abs(second - seen.first) > _FAR * seen.noise:
+    if _is_far(second - seen.first, seen):
         remark += ", though far more from run to run than its peers"
     if finding.effect is None:
         return _said(finding, remark)
@@ -156,7 +157,7 @@ def _acquitted(
 ) -> Finding:
     """A glitch is one measurement that went wrong once. A piece that swings as a whole, far more than its peers, is unstable."""
     swung, of = _tests_of(finding, test, place, seen.columns)
-    far = float(np.median(seen.again)) - seen.first > _FAR * seen.noise
+    far = _is_far(float(np.median(seen.again)) - seen.first, seen)
     as_a_whole = 2 * len(swung) > len(of) if len(of) > 1 else finding.severity == "fail"
     unstable = far and as_a_whole and finding.kind != "not-measured"
     means = "a glitch, or unstable"
@@ -178,6 +179,11 @@ def _acquitted(
         summary=f"{finding.nodes[0]}: {wording.parts(finding.component, parts)} {was} than its peers in the first run,"
         f" and not when measured again ({listed}): {means}",
     )
+
+
+def _is_far(change: float, seen: Comparison) -> bool:
+    """Whether no healthy peer differs from itself so much."""
+    return abs(change) > max(_FAR * seen.noise, _FAR_LEAST)
 
 
 def _tests_of(

@@ -145,7 +145,7 @@ class Fleet:
         with (self.logs / f"{name}.log").open("ab") as file:
             return processes.start(argv, self.lab_id, place=place, stdout=file.fileno(), stderr=file.fileno())
 
-    def start_run(self, plan: str, session: str) -> Child:
+    def start_run(self, plan: str, session: str, *, confirm: bool = False) -> Child:
         """Start ``ahc run``; its progress goes to standard error, as the lab's own does."""
         self._ledger.note_session(self.where.store, session)
         return processes.start(
@@ -153,6 +153,7 @@ class Fleet:
                 *_program("ahc_server", self.where),
                 *("run", plan, "--session", session),
                 *("--nodes", str(len(self.spec.nodes)), "--wait-nodes", "60"),
+                *(("--confirm",) if confirm else ()),
             ],
             self.lab_id,
             stdout=processes.NOWHERE,

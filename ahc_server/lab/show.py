@@ -20,7 +20,7 @@ from ahc_server.store.saved import Standing
 _LOOK_S = 1.0
 
 
-def run_lab(fleet: Fleet, plan: str, session: str, form: str) -> int:
+def run_lab(fleet: Fleet, plan: str, session: str, form: str, *, confirm: bool = False) -> int:
     """Run a plan on a fleet that was built, and print its report; returns the exit status of the two.
 
     Raises AhcError when server or report fail.
@@ -38,7 +38,7 @@ def run_lab(fleet: Fleet, plan: str, session: str, form: str) -> int:
             say(f"will break {breakage.node} midway: {breakage.fault.name}, {breakage.fault.summary}")
         else:
             _break(fleet, breakage)
-    status = _follow(fleet, fleet.start_run(plan, session), session, later)
+    status = _follow(fleet, fleet.start_run(plan, session, confirm=confirm), session, later)
     if status in (0, 1):
         sys.stdout.flush()
         return fleet.start_report(session, form).wait() or status
