@@ -236,18 +236,20 @@ class Store:
             "SELECT unit, machine FROM tasks WHERE session = ? AND role != 'solo'", (session,)
         ):
             ends.setdefault(unit, []).append(machine)
-        columns = "r.layout, r.columns" if database.version(self._db, self.path) > 1 else "NULL, NULL"
-        details = "r.details" if whole and not columns.startswith("NULL") else "NULL"
         reader = Reader(self._db)
+        # Schema 1 has measurements in the payload alone; details are large, and not asked for unless all is wanted.
+        apart = f"r.layout, r.columns, {'r.details' if whole else 'NULL'}"
+        if database.version(self._db, self.path) == 1:
+            apart = "NULL, NULL, NULL"
         rows = self._db.execute(
-            f"SELECT t.task_id, t.machine, t.step, t.state, t.reason, t.unit, t.role, r.payload, {columns}, {details}"
+            f"SELECT t.task_id, t.machine, t.step, t.state, t.reason, t.unit, t.role, r.payload, {apart}"
             " FROM tasks t LEFT JOIN results r ON r.task_id = t.task_id"
             " WHERE t.session = ? AND t.state != 'again' ORDER BY t.task_id",
             (session,),
         )
         outcomes = []
         inventories = {}
-        for task_id, machine, number, state, reason, unit, role, payload, *measurements in rows:
+        for task_id, machine, number, state, reason, unit, role, payload, *kept in rows:
             step = steps[number]
             if payload is None and state in records.OPEN_STATES:
                 continue
@@ -255,18 +257,16 @@ class Store:
             if payload is None:
                 outcome = _no_result(state, reason)
             elif whole:
-                outcome = reader.read_whole(payload, *measurements)
+                outcome = reader.read_whole(payload, *kept)
             else:
-                outcome, measured = reader.read(payload, *measurements[:2])
+                outcome, measured = reader.read(payload, *kept[:2])
             if outcome.inventory is not None:
                 inventories[machine] = outcome.inventory
             if outcome.pair is not None and not _is_own(
                 outcome.pair, machine, unit, role, ends.get(unit, [])
             ):
-                outcome, measured = (
-                    TaskOutcome(status="failed", error="it told of another pair than its own"),
-                    None,
-                )
+                outcome = TaskOutcome(status="failed", error="it told of another pair than its own")
+                measured = None
             outcomes.append(
                 OutcomeRecord(
                     task_id, machine, step.job, step.component, number, step.hosts, outcome, measured
