@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from ahc_agent.facts import Disk, EdacController, EdacDimm, Inventory, Smart, Throttle
+from ahc_agent.facts import Disk, EdacController, EdacDimm, Inventory, Mce, Sensor, Smart
 from tests.judge_helpers import GB, Fleet, inventory, judge, verdicts
 
 
@@ -37,6 +37,12 @@ def fleet(odd: Inventory, size: int = 6) -> Fleet:
         (Smart(passed=True, reallocated_sectors=1200), "warn", "1,200 sectors reallocated"),
         (Smart(media_errors=3), "warn", "3 media errors"),
         (Smart(uncorrectable_errors=3), "warn", "3 uncorrectable errors"),
+        (
+            Smart(percentage_used=104),
+            "warn",
+            "104 % of its rated life used up; watch whether it grows, and replace",
+        ),
+        (Smart(available_spare_percent=4), "warn", "4 % of its spare blocks left"),
     ],
 )
 def test_an_ill_disk_is_told_with_its_serial(smart: Smart, severity: str, said: str) -> None:
@@ -52,6 +58,35 @@ def test_an_ill_disk_is_told_with_its_serial(smart: Smart, severity: str, said: 
     assert "replace" in found.summary
     assert [each.name.startswith("disk.disk0.") for each in found.metrics] == [True]
     assert verdicts(report)["n2"] == severity
+
+
+@pytest.mark.parametrize(
+    ("smart", "said"),
+    [
+        (
+            Smart(crc_errors=4_000),
+            "4,000 checksum errors on the way to its controller; check its cable and backplane",
+        ),
+        (Smart(temperature_celsius=78.0), "78 °C hot; check the air flow around it"),
+    ],
+)
+def test_what_is_wrong_around_a_disk_is_no_reason_to_replace_it(smart: Smart, said: str) -> None:
+    [found] = judge(fleet(with_smart(smart))).findings
+    assert found.severity == "warn"
+    assert said in found.summary
+
+
+@pytest.mark.parametrize(
+    "smart",
+    [
+        Smart(crc_errors=3),
+        Smart(temperature_celsius=55.0),
+        Smart(percentage_used=80),
+        Smart(unsafe_shutdowns=40),
+    ],
+)
+def test_what_every_disk_has_some_of_is_no_finding(smart: Smart) -> None:
+    assert judge(fleet(with_smart(smart))).findings == []
 
 
 def test_all_signs_of_one_disk_are_one_finding() -> None:
@@ -126,20 +161,27 @@ def test_many_corrected_errors_are_a_warning_and_few_are_none(corrected: int, fi
     assert [each.severity for each in found] == ["warn"] * findings
 
 
-def throttling(count: int) -> Inventory:
+@pytest.mark.parametrize(("exceptions", "told"), [(None, False), (0, False), (2, True)])
+def test_machine_check_exceptions_are_told_and_polls_are_not(exceptions: int | None, told: bool) -> None:
     known = inventory()
-    known.health.throttle = [Throttle(socket=0, scope="package", count=count)]
-    return known
-
-
-@pytest.mark.parametrize(("usual", "mine", "told"), [(0, 5_000, True), (0, 20, False), (3_000, 5_000, False)])
-def test_throttling_counts_beside_what_peers_do(usual: int, mine: int, told: bool) -> None:
-    made = Fleet(5).benchmarks()
-    made.inventories.update(dict.fromkeys(made.names, throttling(usual)) | {"n2": throttling(mine)})
-    found = judge(made).findings
-    assert [(each.element, each.component, each.kind, each.severity) for each in found] == [
-        ("node:n2", "cpu", "health", "warn")
+    known.health.mce = Mce(banks=20, exceptions=exceptions, polls=50_000)
+    found = judge(fleet(known)).findings
+    assert [(each.component, each.kind, each.severity) for each in found] == [
+        ("health", "health", "warn")
     ] * told
+
+
+@pytest.mark.parametrize(
+    ("value", "critical", "told"), [(101.0, 100.0, True), (70.0, 100.0, False), (40.0, 0.0, False)]
+)
+def test_heat_at_its_critical_limit_fails(value: float, critical: float, told: bool) -> None:
+    known = inventory()
+    known.health.sensors = [
+        Sensor(name="Package id 0", kind="temperature", unit="celsius", value=value, critical=critical)
+    ]
+    found = judge(fleet(known)).findings
+    assert [each.severity for each in found] == ["fail"] * told
+    assert all("Package id 0 101 °C, its critical limit is 100 °C" in each.summary for each in found)
 
 
 def test_a_node_that_cannot_be_compared_is_still_told_its_illness() -> None:

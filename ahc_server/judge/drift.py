@@ -32,6 +32,9 @@ _LEAST_AGREEING, _LARGE = 0.3, 12
 #: Facts of which less is a part that is gone.
 _COUNTED = frozenset({"sockets", "cores", "number", "memory size", "usable memory"})
 
+#: Facts whose place is a kind of device.
+_OF_DEVICES = frozenset({"number", "PCIe link"})
+
 #: A fact → those that follow from it, by name: of one cause one is told.
 _OF_CORES = ("logical CPUs", "logical CPUs online")
 _FOLLOW: dict[str, frozenset[str]] = {
@@ -192,7 +195,7 @@ def _phrase(table: FactTable, place: int, several: Sequence[Difference], own: Ca
     name = first.fact.name
     have = min(each.have for each in several)
     places = sorted((each.fact.place for each in several), key=natural_order)
-    if name in ("disk", "write cache", "scheduler") or first.fact.component == "disk":
+    if first.fact.component == "disk" or name.endswith(" disks"):
         places = [own(each) for each in places]
     where = wording.listed(places)
     who = "its peers" if have == first.peers else f"{have:,} of its {first.peers:,} peers"
@@ -205,6 +208,8 @@ def _phrase(table: FactTable, place: int, several: Sequence[Difference], own: Ca
     if first.kind == "extra":
         return f"{name} {where} ({first.mine}) that {have:,} of {first.peers:,} peers do not have"
     title = name if not where or _everywhere(table, place, several) else f"{name} ({where})"
+    if name in _OF_DEVICES:
+        title = f"{name} of {where}"
     return f"its {title}: {first.mine}, where {who} have {first.theirs}"
 
 

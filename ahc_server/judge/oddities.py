@@ -18,6 +18,7 @@ from ahc_server.judge import wording
 from ahc_server.judge.disks import DiskNames
 from ahc_server.judge.drift import Difference, differences, followers, odd_values, phrases
 from ahc_server.judge.facts import Codes, FactTable, same_division
+from ahc_server.judge.lopsided import lopsided
 from ahc_server.judge.model import Component, Finding, Kind
 from ahc_server.judge.outliers import Bools
 from ahc_server.judge.told import Fact
@@ -91,8 +92,20 @@ def oddities(table: FactTable, group: str, names: Sequence[str], disks: DiskName
         row = int(table.rows[place])
         for difference, text in phrases(table, place, odd, partial(disks.own, row)):
             _tell(found, row, difference, text)
+    if len(table.rows) < _LEAST_TELLING:
+        _tell_lopsided(found, table)
     found.shared = _remarks(table, group, names)
     return found
+
+
+def _tell_lopsided(found: Oddities, table: FactTable) -> None:
+    """Of nodes without peers, unless two have the same slot empty: then it is how they were bought."""
+    of_nodes = {int(row): lopsided(table, place) for place, row in enumerate(table.rows)}
+    for row, found_slot in of_nodes.items():
+        if found_slot is not None and list(of_nodes.values()).count(found_slot) == 1:
+            slot, other = found_slot
+            text = f"DIMM slot {slot} empty whose counterpart at another socket is filled ({other})"
+            _tell(found, row, Difference(Fact("memory", "DIMM", slot), "config", "empty", "", 0, 0), text)
 
 
 def _tell(found: Oddities, row: int, difference: Difference, text: str) -> None:
@@ -140,8 +153,14 @@ def _odd(node: str, component: str, texts: Sequence[str], peers: int, kind: Kind
         kind=kind,
         severity="fail" if kind == "missing" else "warn",
         cause="; ".join(texts),
-        summary=f"{node} differs from its {peers:,} peers: {plain}{check}",
+        summary=f"{node}{_beside(peers)}: {plain}{check}",
     )
+
+
+def _beside(peers: int) -> str:
+    if peers < 1:
+        return ""
+    return " differs from its peer" if peers == 1 else f" differs from its {peers:,} peers"
 
 
 def _remarks(table: FactTable, group: str, names: Sequence[str]) -> list[Finding]:
