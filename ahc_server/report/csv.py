@@ -33,14 +33,14 @@ def draw_csv(judgement: Judgement, *, full: bool = False) -> str:
             (
                 (
                     value.node,
-                    value.group,
+                    value.column.group,
                     verdicts[value.node],
-                    value.metric.name,
-                    value.metric.job,
-                    value.metric.hosts,
-                    value.metric.unit,
+                    value.column.metric.name,
+                    value.column.metric.job,
+                    value.column.metric.hosts,
+                    value.column.metric.unit,
                     value.value,
-                    value.expected,
+                    value.column.expected,
                     value.effect,
                 )
                 for value in every_value(judgement)

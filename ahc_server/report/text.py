@@ -12,7 +12,7 @@ from ahc_server.judge.model import Report
 from ahc_server.report import words
 from ahc_server.report.folding import Line, fold
 from ahc_server.report.layout import table, table_rows, wrapped
-from ahc_server.report.values import every_value, metric_labels, metric_rows
+from ahc_server.report.values import Column, every_value, metric_rows
 from ahc_server.report.words import clean
 
 #: On one screen; more are shown in their own sections. Lines of findings, and names of nodes in one line.
@@ -201,22 +201,20 @@ def _outliers(report: Report) -> list[str]:
 
 
 def _every_value(judgement: Judgement) -> list[str]:
-    labels = {
-        (group.id, metric): label
-        for group, test in zip(judgement.report.groups, judgement.tests, strict=True)
-        for metric, label in zip(test.metrics, metric_labels(test.metrics), strict=True)
-    }
-    rows = [
-        (
-            value.node,
-            labels[value.group, value.metric],
-            wording.quantity(value.metric, value.value, value.expected),
-            wording.quantity(value.metric, value.expected) if value.expected is not None else "not judged",
-            wording.percent(value.effect) if value.effect is not None else "",
-        )
-        for value in every_value(judgement)
-    ]
-    return ["", "Every value", *table([("node", "metric", "value", "median of the group", "effect"), *rows])]
+    rows = [("node", "metric", "value", "median of the group", "effect")]
+    medians: dict[Column, str] = {}
+    for value in every_value(judgement):
+        column = value.column
+        median = medians.get(column)
+        if median is None:
+            median = (
+                "not judged" if column.expected is None else wording.quantity(column.metric, column.expected)
+            )
+            medians[column] = median
+        told = wording.quantity(column.metric, value.value, column.expected)
+        effect = wording.percent(value.effect) if value.effect is not None else ""
+        rows.append((value.node, column.label, told, median, effect))
+    return ["", "Every value", *table(rows)]
 
 
 def _colored(text: str, word: str, color: bool) -> str:

@@ -9,18 +9,29 @@ import numpy as np
 
 from ahc_server.judge import Judgement
 from ahc_server.judge.features import Metric
-from ahc_server.judge.findings import rounded, significant
+from ahc_server.judge.findings import significant
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Column:
+    """One metric of one group. ``expected``: the group's median, None where the metric could not be judged.
+
+    A column equals itself only, so that it is a quick key.
+    """
+
+    group: str
+    metric: Metric
+    label: str
+    expected: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """One metric of one node. ``expected``: the group's median, None where the metric could not be judged."""
+    """One metric of one node; ``effect`` is None where the metric could not be judged."""
 
     node: str
-    group: str
-    metric: Metric
+    column: Column
     value: float
-    expected: float | None
     effect: float | None
 
 
@@ -41,19 +52,24 @@ class MetricRow:
 def every_value(judgement: Judgement) -> Iterator[Value]:
     """All values, by group, node and metric."""
     for group, test in zip(judgement.report.groups, judgement.tests, strict=True):
-        for place, row in enumerate(test.matrix.rows):
-            for column, metric in enumerate(test.metrics):
-                value = float(test.matrix.value[place, column])
-                if not np.isnan(value):
-                    judged = bool(test.found.judged[column])
-                    yield Value(
-                        node=judgement.nodes[int(row)],
-                        group=group.id,
-                        metric=metric,
-                        value=significant(value, 6),
-                        expected=significant(float(test.found.expected[column]), 6) if judged else None,
-                        effect=rounded(float(test.found.effect[place, column]), 4) if judged else None,
-                    )
+        columns = [
+            Column(group.id, metric, label, significant(float(expected), 6) if judged else None)
+            for metric, label, expected, judged in zip(
+                test.metrics,
+                metric_labels(test.metrics),
+                test.found.expected.tolist(),
+                test.found.judged.tolist(),
+                strict=True,
+            )
+        ]
+        for place, row in enumerate(test.matrix.rows.tolist()):
+            node = judgement.nodes[row]
+            values = test.matrix.value[place].tolist()
+            effects = (np.round(test.found.effect[place], 4) + 0.0).tolist()
+            for column, value, effect in zip(columns, values, effects, strict=True):
+                if value == value:  # not NaN
+                    judged = column.expected is not None
+                    yield Value(node, column, significant(value, 6), effect if judged else None)
 
 
 def metric_rows(judgement: Judgement) -> Iterator[MetricRow]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ahc_agent.order import natural_order
-from ahc_server.judge import Judgement, model, wording
+from ahc_server.judge import model, wording
 from ahc_server.judge.suspects import GroupTest
 from ahc_server.report import words
 from ahc_server.report.html.markup import Markup, join, tag
 from ahc_server.report.html.scale import Scale
 from ahc_server.report.html.strips import SHAPES, Members, draw_strips
-from ahc_server.report.values import MetricRow, metric_rows
+from ahc_server.report.values import MetricRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,8 @@ class Group:
     counted: Mapping[model.Verdict, int]
 
 
-def draw_group(group: Group, judgement: Judgement, scale: Scale, metrics: bool) -> Markup:
-    """The section of one group; ``metrics``: with the table of its metrics."""
+def draw_group(group: Group, scale: Scale, metrics: Sequence[MetricRow]) -> Markup:
+    """The section of one group; ``metrics``: the table of its metrics, none to leave it out."""
     told = ", ".join(f"{group.counted[each]:,} {each}" for each in words.VERDICTS if group.counted.get(each))
     return tag(
         "section",
@@ -34,7 +34,7 @@ def draw_group(group: Group, judgement: Judgement, scale: Scale, metrics: bool) 
         tag("p", group.of.hardware),
         _names(group),
         draw_strips(group.test.scores, group.members, scale),
-        _metrics(group, judgement) if metrics else None,
+        _metrics(metrics) if metrics else None,
         class_="group",
     )
 
@@ -76,9 +76,8 @@ def _node(members: Members, place: int) -> Markup:
     return tag("li", drawn, tag("b", f" {verdict}", class_=verdict) if verdict != "pass" else None)
 
 
-def _metrics(group: Group, judgement: Judgement) -> Markup:
+def _metrics(rows: Sequence[MetricRow]) -> Markup:
     heads = ("metric", "nodes", "median", "spread", "worst", "effect")
-    rows = [row for row in metric_rows(judgement) if row.group == group.of.id]
     return tag(
         "details",
         tag("summary", f"Its {len(rows):,} metrics"),

@@ -20,6 +20,7 @@ from ahc_server.report.html.scale import scale_of
 from ahc_server.report.html.sheep import badge, draw_sheep, told
 from ahc_server.report.html.strips import Members
 from ahc_server.report.html.style import STYLE
+from ahc_server.report.values import MetricRow, metric_rows
 
 #: In larger fleets a point in a plot is no element of its own, unless it is a sheep's.
 _EACH_POINT = 400
@@ -196,6 +197,9 @@ def _groups(judgement: Judgement, anchors: Mapping[str, str], metrics: bool) -> 
     verdicts = {node.id: node.verdict for node in report.nodes}
     scale = scale_of(score.distance for test in judgement.tests for score in test.scores)
     each = len(report.nodes) <= _EACH_POINT
+    rows: dict[str, list[MetricRow]] = {}
+    for row in metric_rows(judgement) if metrics else ():
+        rows.setdefault(row.group, []).append(row)
     drawn = []
     for group, test in zip(report.groups, judgement.tests, strict=True):
         names = [judgement.nodes[int(row)] for row in test.matrix.rows]
@@ -203,7 +207,7 @@ def _groups(judgement: Judgement, anchors: Mapping[str, str], metrics: bool) -> 
             names, [verdicts[name] for name in names], [anchors.get(name) for name in names], each
         )
         drawn.append(
-            draw_group(Group(group, test, members, Counter(members.verdicts)), judgement, scale, metrics)
+            draw_group(Group(group, test, members, Counter(members.verdicts)), scale, rows.get(group.id, []))
         )
     alone = [node.id for node in report.nodes if node.group is None]
     return tag(
