@@ -29,7 +29,7 @@ def slow(node: str, effect: float, cause: str | None = None, **more: object) -> 
     )
 
 
-def drift(node: str) -> Finding:
+def drift(node: str, peers: str = "988") -> Finding:
     return Finding(
         element=f"node:{node}",
         nodes=[node],
@@ -37,7 +37,7 @@ def drift(node: str) -> Finding:
         kind="config",
         severity="warn",
         cause="its BIOS: 1.2, where its peers have 1.4",
-        summary=f"{node} differs from its 988 peers: BIOS: 1.2, where its peers have 1.4; check the firmware",
+        summary=f"{node} differs from its {peers} peers: BIOS: 1.2, where its peers have 1.4; check the firmware",
     )
 
 
@@ -56,6 +56,12 @@ def test_equal_findings_of_many_nodes_are_one_line_that_lists_them() -> None:
     [line] = [line for line in drawn.splitlines() if "BIOS" in line]
     assert line.split()[:3] == ["WARN", "3", "nodes"]
     assert "n3, n5, n9: differs from its 988 peers: BIOS: 1.2, where its peers have 1.4" in line
+
+
+def test_how_many_peers_they_have_keeps_no_findings_apart() -> None:
+    [line] = fold([drift("n3", "1,001"), drift("n5", "988"), drift("n9", "990")])
+    assert line.facts() == "differs from its 988 to 1,001 peers: BIOS: 1.2, where its peers have 1.4"
+    assert fold([drift("n3")])[0].facts() == "differs from its 988 peers: BIOS: 1.2, where its peers have 1.4"
 
 
 def test_sheep_of_one_cause_are_one_line_with_the_range_and_the_worst() -> None:

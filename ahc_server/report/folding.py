@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ahc_server.judge import wording
 from ahc_server.judge.model import Finding
 from ahc_server.report import words
+
+#: How many peers a node has differs between nodes that otherwise share a finding.
+_PEERS = re.compile(r"\d[\d,]*(?= peers)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,20 @@ class Line:
         told = [wording.percent(each.effect) for each in self.findings if each.effect is not None]
         return f"from {told[-1]} to {told[0]}" if told and told[0] != told[-1] else ""
 
+    def facts(self) -> str:
+        """What is said of the worst; where it differs only in how many peers, of all: "which 247 to 249 peers have"."""
+        said = words.facts(self.worst)
+        if self.worst.effect is not None:
+            return said
+        counts = [_PEERS.findall(words.facts(each)) for each in self.findings]
+        ranges = iter([_range(each) for each in zip(*counts, strict=True)])
+        return _PEERS.sub(lambda _: next(ranges), said)
+
+
+def _range(counts: Iterable[str]) -> str:
+    ordered = sorted(set(counts), key=lambda count: int(count.replace(",", "")))
+    return ordered[0] if len(ordered) == 1 else f"{ordered[0]} to {ordered[-1]}"
+
 
 def fold(findings: Iterable[Finding]) -> list[Line]:
     """Findings as lines, in the order of the most serious one of each."""
@@ -44,5 +62,5 @@ def _alike(finding: Finding, number: int) -> object:
     if not finding.element.startswith("node:"):
         return number
     if finding.effect is None:
-        return (*of, words.facts(finding))
+        return (*of, _PEERS.sub("", words.facts(finding)))
     return of if finding.cause is not None else number

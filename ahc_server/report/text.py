@@ -131,7 +131,7 @@ def _one_screen(drawn: list[list[str]]) -> list[list[str]]:
 def _row(line: Line, told: set[str], *, everything: bool) -> tuple[str, str, str, str]:
     """Severity, who, effect, and what is said. ``told``: advice that stands above already, which is not repeated."""
     worst = line.worst
-    text, cause, advice = words.facts(worst), words.cause(worst), words.advice(worst)
+    text, cause, advice = line.facts(), words.cause(worst), words.advice(worst)
     name = words.who(worst)
     if len(line.findings) > 1:
         names = line.names

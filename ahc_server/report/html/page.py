@@ -110,7 +110,7 @@ def _counts(report: Report) -> Markup:
     return tag(
         "dl",
         [
-            tag("div", tag("dd", f"{numbers[each]:,}"), tag("dt", each), class_=each)
+            tag("div", tag("dt", each), tag("dd", f"{numbers[each]:,}"), class_=each)
             for each in words.VERDICTS
         ],
         class_="counts",
@@ -165,26 +165,26 @@ def _findings(report: Report, anchors: Mapping[str, str]) -> Markup:
 
 
 def _line(line: Line, anchors: Mapping[str, str]) -> Markup:
-    worst = line.worst
-    names = line.names
+    worst, names = line.worst, line.names
     many = len(names) > 1
     linked = [
         join(", " if number else None, _link(name, anchors))
         for number, name in enumerate(names[:_MOST_NAMES])
     ]
     rest = len(names) - _MOST_NAMES
+    who = join(linked, f" and {rest:,} more" if rest > 0 else None)
     range_ = f"{line.range()}; the worst:" if line.range() else None
     return tag(
         "tr",
         tag("td", badge(worst.severity)),
+        tag("td", tag("b", wording.nodes_word(len(names))) if many else who),
+        tag("td", wording.percent(worst.effect) if worst.effect is not None else None),
         tag(
             "td",
-            tag("b", wording.nodes_word(len(names)), ": ") if many else None,
-            linked,
-            f" and {rest:,} more" if rest > 0 else None,
+            tag("p", who) if many else None,
+            tag("p", range_, class_="muted") if range_ else None,
+            told(worst, line.facts()),
         ),
-        tag("td", wording.percent(worst.effect) if worst.effect is not None else None),
-        tag("td", tag("p", range_, class_="muted") if range_ else None, told(worst)),
     )
 
 

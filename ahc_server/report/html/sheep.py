@@ -43,12 +43,12 @@ def badge(word: str) -> Markup:
     return tag("b", word, class_=f"badge {word}")
 
 
-def told(finding: Finding) -> Markup:
-    """The facts, the cause and what to check, each as a paragraph."""
+def told(finding: Finding, facts: str | None = None) -> Markup:
+    """The facts (the finding's own, unless others are given), the cause and what to check, each as a paragraph."""
     cause = words.cause(finding)
     advice = words.advice(finding)
     return join(
-        tag("p", words.facts(finding)),
+        tag("p", facts or words.facts(finding)),
         tag("p", tag("b", "Cause"), " ", cause, class_="cause") if cause else None,
         tag("p", tag("b", "Check"), " ", advice, class_="check") if advice else None,
     )

@@ -36,7 +36,9 @@ nav { margin: 0.6rem 0 0; } nav a { margin-right: 1.2rem; }
 summary { cursor: pointer; color: var(--muted); margin: 0.4rem 0; }
 
 .counts { display: grid; grid-template-columns: repeat(4, 1fr); gap: 1.5rem; margin: 2rem 0 0.75rem; padding: 0; }
-.counts div { border-top: 3px solid currentColor; padding-top: 0.4rem; }
+.counts div {
+  display: flex; flex-direction: column-reverse; border-top: 3px solid currentColor; padding-top: 0.4rem;
+}
 .counts dd { margin: 0; font-size: 2rem; line-height: 1.15; font-weight: 600; }
 .counts dt { font-size: 0.9rem; }
 .fail { color: var(--fail); } .warn { color: var(--warn); } .unknown { color: var(--unknown); }
