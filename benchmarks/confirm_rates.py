@@ -3,8 +3,8 @@
 Run: ``.venv/bin/python benchmarks/confirm_rates.py`` (two minutes; seeds fixed). The table in docs/operating.md is its output.
 
 A node's metric is what its peers have, times its own lasting offset (1 %), times what a run strays by (1 %; "heavy tails":
-Student's t with 3 degrees), times what the second run shifts for everybody (−10 to +10 %: fewer nodes run at once). A glitch takes
-10 to 60 % of one value, once. A faulty disk keeps its loss in both runs; a moody one has lost 30 % in the first only.
+Student's t with 3 degrees), times what the second run shifts for everybody (−10 to +10 %: fewer nodes run at once). A glitch
+takes 10 to 60 % of one value, once. A faulty disk keeps its loss in both runs; a moody one has lost 30 % in the first only.
 """
 
 from __future__ import annotations
