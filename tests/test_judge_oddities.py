@@ -16,15 +16,21 @@ GIB = 2**30
 
 
 def described(**changes: object) -> Inventory:
-    """A machine that tells its firmware and its slots; ``changes``: bios, bmc, governor, empty (slots), mtu, disk_firmware."""
+    """A machine that tells its firmware and its slots.
+
+    ``changes``: bios, bmc, governor, empty and filled (slots), mtu, disk_firmware.
+    """
     known = inventory()
     known.system.bios = Bios(vendor="Dell", version=str(changes.get("bios", "2.1")))
     known.bmc = Bmc(firmware=str(changes.get("bmc", "4.40")))
     known.cpu.governor = str(changes.get("governor", "performance"))
-    empty = changes.get("empty", ())
-    assert isinstance(empty, tuple)
+    empty, filled = changes.get("empty", ()), changes.get("filled", ())
+    assert isinstance(empty, tuple) and isinstance(filled, tuple)
     known.memory.dimms = [
-        Dimm(locator=f"A{slot}", size_bytes=0 if slot in empty or slot > 24 else 8 * GIB)
+        Dimm(
+            locator=f"A{slot}",
+            size_bytes=0 if slot in empty or (slot > 24 and slot not in filled) else 8 * GIB,
+        )
         for slot in range(1, 27)
     ]
     known.nics = [Nic(name="eth0", speed_mbps=25_000, carrier=True, mtu=int(str(changes.get("mtu", 9000))))]
@@ -181,6 +187,40 @@ def test_the_disk_that_is_gone_is_named() -> None:
     assert list(found.explained[2]) == ["disk"]
     [finding] = odd_nodes(found, ["n0", "n1", "n2", "n3", "n4"], 4, [])
     assert (finding.kind, finding.severity) == ("missing", "fail")
+
+
+def drives(*bays: str) -> Inventory:
+    known = described()
+    known.extra = {f"disk/{bay}/size": "300" for bay in bays} | {"disk/logical/count": "1"}
+    return known
+
+
+def test_the_drive_that_a_raid_controller_lacks_is_named() -> None:
+    found = drift_of({2: drives("1I:1:1", "1I:1:3")}, 5, usual=drives("1I:1:1", "1I:1:2", "1I:1:3"))
+    assert found.causes()[2] == {"disk": "no drive 1I:1:2 (300) that 4 of 4 peers have"}
+    assert found.missing == {(2, "disk")}
+
+
+def test_a_dimm_in_another_slot_is_no_loss() -> None:
+    [odd] = drift_of({4: described(empty=(24,), filled=(26,))}, 12).of_node[4].values()
+    assert [each.text for each in odd] == [
+        "1 DIMM slot empty that 11 of 11 peers fill (A24)",
+        "DIMM A26 (8 GiB) that 11 of 11 peers do not have",
+    ]
+
+
+def test_a_part_of_another_make_is_worth_knowing_and_no_fault() -> None:
+    other = disks("sda", "sdb")
+    usual = disks("sda", "sdb")
+    for disk in (*other.disks, *usual.disks):
+        disk.model = "ST2000NM0023"
+    other.disks[1].model = "HUS724020"
+    found = drift_of({2: other}, 8, usual=usual)
+    [finding] = odd_nodes(found, [f"n{row}" for row in range(8)], 7, [])
+    assert (finding.severity, finding.summary) == (
+        "info",
+        "n2 differs from its 7 peers: disk model (sdb): HUS724020, where its peers have ST2000NM0023",
+    )
 
 
 def test_a_disk_more_is_told_and_is_no_failure() -> None:

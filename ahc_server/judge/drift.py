@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -30,10 +30,14 @@ _MOST_RARE = 0.3
 _LEAST_AGREEING, _LARGE = 0.3, 12
 
 #: Facts of which less is a part that is gone.
-_COUNTED = frozenset({"sockets", "cores", "number", "memory size", "usable memory"})
+_COUNTED = frozenset({"sockets", "cores", "number", "count (disk)", "memory size", "usable memory"})
+#: Parts that are a fact of their own for each place.
+_PARTS = ("disk", "drive", "card")
 
 #: Facts whose place is a kind of device.
 _OF_DEVICES = frozenset({"number", "PCIe link"})
+
+_MEMORY = Fact("memory", "memory size")
 
 #: A fact → those that follow from it, by name: of one cause one is told.
 _OF_CORES = ("logical CPUs", "logical CPUs online")
@@ -70,7 +74,8 @@ _FOLLOW: dict[str, frozenset[str]] = {
     "DIMM model": frozenset({"DIMM speed", "rated DIMM speed", "DIMM ranks", "DIMM type"}),
     "memory size": frozenset({"memory"}),
     "usable memory": frozenset({"memory"}),
-    "disk": frozenset({"number", "PCIe link"}),
+    "disk": frozenset({"number", "PCIe link", "count (disk)"}),
+    "drive": frozenset({"count (disk)"}),
     "card": frozenset({"number", "PCIe link"}),
     "number": frozenset({"PCIe link"}),
 }
@@ -95,7 +100,21 @@ def differences(table: FactTable) -> dict[int, list[Difference]]:
         for code in np.flatnonzero(odd_values(table, column)).tolist():
             for place in np.flatnonzero(table.codes[:, column] == code).tolist():
                 found[place].append(difference(table, column, place))
+    for place in _with_all_memory(table, found):
+        # It is not gone, but sits in another slot.
+        found[place] = [
+            replace(each, kind="config") if (each.fact.name, each.kind) == ("DIMM", "missing") else each
+            for each in found[place]
+        ]
     return {place: _first_causes(found[place]) for place in sorted(found)}
+
+
+def _with_all_memory(table: FactTable, places: Iterable[int]) -> set[int]:
+    """Which of these nodes have as much memory in DIMMs as most of their peers."""
+    if _MEMORY not in table.facts:
+        return set()
+    column = table.facts.index(_MEMORY)
+    return {place for place in places if table.codes[place, column] == 0}
 
 
 def odd_values(table: FactTable, column: int) -> Bools:
@@ -199,10 +218,10 @@ def _phrase(table: FactTable, place: int, several: Sequence[Difference], own: Ca
         places = [own(each) for each in places]
     where = wording.listed(places)
     who = "its peers" if have == first.peers else f"{have:,} of its {first.peers:,} peers"
-    if name == "DIMM" and first.kind == "missing":
+    if name == "DIMM" and first.mine == table.absent.get(first.fact):
         slots = f"{len(several):,} DIMM slot{'s' if len(several) > 1 else ''}"
         return f"{slots} empty that {have:,} of {first.peers:,} peers fill ({where})" + _memory(table, place)
-    if name in ("disk", "card") and first.kind == "missing":
+    if name in _PARTS and first.kind == "missing":
         plural = "s" if len(several) > 1 else ""
         return f"no {name}{plural} {where} ({first.theirs}) that {have:,} of {first.peers:,} peers have"
     if first.kind == "extra":
@@ -215,8 +234,7 @@ def _phrase(table: FactTable, place: int, several: Sequence[Difference], own: Ca
 
 def _memory(table: FactTable, place: int) -> str:
     """ "; 112 GiB where they have 128 GiB"."""
-    fact = Fact("memory", "memory size")
-    column = table.facts.index(fact)
+    column = table.facts.index(_MEMORY)
     mine, usual = table.value(place, column), table.values[column][0]
     return f"; {mine} where they have {usual}" if mine not in (None, usual) else ""
 

@@ -49,6 +49,10 @@ _OWN_KINDS = frozenset({"lldp", "sensors", "metric", "hw_events"})
 _IDENTIFIER = re.compile(r"[0-9a-fA-F]{12}|(?:[0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}")
 _NUMBER = re.compile(r"[-+]?[\d.,]+")
 _SWITCHES = frozenset({"0", "1"})
+#: Drives behind a RAID controller: "disk/1I:1:4/size", "pdisk/disk0/size".
+_DRIVE = re.compile(r"(?:disk/(?P<bay>\d+\w+:\d+:\d+)|pdisk/(?P<number>disk\d+))/size")
+#: The fact of such a drive, and what a node has that lists others.
+DRIVE, NO_DRIVE = "drive", "none"
 #: A number is a setting where a group has at most so many values of it, and of no fewer nodes than this.
 _MOST_NUMBERS = 3
 _LEAST_NODES = 12
@@ -56,9 +60,13 @@ _LEAST_NODES = 12
 
 def fact_of(key: str) -> Fact | None:
     """The fact of "kind/part/item", None where it is no setting."""
+    if drive := _DRIVE.fullmatch(key):
+        return Fact("disk", DRIVE, drive["bay"] or drive["number"])
     kind, _, rest = key.partition("/")
     place, _, item = rest.partition("/")
-    if not item or kind in _OWN_KINDS or _NO_SETTING.search(item) or _IDENTIFIER.search(key):
+    if not item or kind in _OWN_KINDS or _IDENTIFIER.search(key):
+        return None
+    if item != "count" and _NO_SETTING.search(item):
         return None
     return Fact(_COMPONENTS.get(kind, "system"), f"{item} ({kind})", place)
 
@@ -98,11 +106,24 @@ def columns(
             for text in set(of_nodes):
                 texts.setdefault(text, len(texts))
             codes[places] = [texts[text] for text in of_nodes]
+    _fill(found, sorted(told))
     return {
         fact: (codes, list(texts))
         for fact, (codes, texts) in found.items()
-        if _is_setting(codes, list(texts))
+        if _is_setting(fact, codes, list(texts))
     }
+
+
+def _fill(found: Mapping[Fact, tuple[NDArray[np.int32], dict[str, int]]], told: list[int]) -> None:
+    """A node that lists some drives has none where others have one."""
+    drives = [each for fact, each in found.items() if fact.name == DRIVE]
+    listing = np.zeros(max(told, default=-1) + 1, dtype=bool)
+    for codes, _ in drives:
+        listing |= codes[: len(listing)] >= 0
+    for codes, texts in drives:
+        without = np.flatnonzero(listing & (codes[: len(listing)] < 0))
+        if len(without):
+            codes[without] = texts.setdefault(NO_DRIVE, len(texts))
 
 
 def _reader(keys: list[str]) -> Callable[[Mapping[str, str]], tuple[str, ...]]:
@@ -111,9 +132,9 @@ def _reader(keys: list[str]) -> Callable[[Mapping[str, str]], tuple[str, ...]]:
     return lambda extra: tuple(extra[key] for key in keys)
 
 
-def _is_setting(codes: NDArray[np.int32], texts: list[str]) -> bool:
+def _is_setting(fact: Fact, codes: NDArray[np.int32], texts: list[str]) -> bool:
     """Whether by its values it can be one."""
-    if len(texts) < 2:
+    if len(texts) < 2 or fact.name == DRIVE or fact.name.startswith("count "):
         return True
     nodes = int(np.sum(codes >= 0))
     if 2 * len(texts) > nodes:

@@ -128,6 +128,7 @@ def table(
         columns |= _columns(kind, found, section.absent, absent)
     columns |= extras.columns(len(members), {p: i.extra_facts() for p, i in known.items()})
     facts = sorted(columns)
+    absent |= {fact: extras.NO_DRIVE for fact in facts if fact.name == extras.DRIVE}
     codes = np.empty((len(members), len(facts)), dtype=np.int32)
     values: list[list[str]] = []
     for number, fact in enumerate(facts):

@@ -30,6 +30,9 @@ _NAMED = 4
 #: From so many nodes on there can be a usual, and no more kinds than this are a choice that somebody made.
 _LEAST_TELLING, _MOST_KINDS = 3, 6
 
+#: Facts of parts that were replaced by another make: worth knowing, and no fault.
+_REPLACED = frozenset({"DIMM model", "DIMM ranks", "DIMM type", "disk model", "card model", "CPU stepping"})
+
 _CHECK = {
     "cpu": "the settings of firmware and operating system",
     "memory": "that every DIMM is seated, and that the firmware has not switched one off",
@@ -48,6 +51,7 @@ _LACK: dict[str, tuple[str, ...]] = {
     "number of NUMA nodes": ("memory", "numa"),
     "disk": ("disk",),
     "card": ("network",),
+    "drive": ("disk",),
     "link": ("network",),
 }
 
@@ -137,23 +141,24 @@ def odd_nodes(
         known = " ".join(told.get(f"node:{names[row]}", ()))
         named = {fact[:2] for fact in (causes or {}).get(row, ())}
         for component, odds in of_node.items():
-            new = [odd.text for odd in odds if odd.text not in known and odd.fact[:2] not in named]
+            new = [odd for odd in odds if odd.text not in known and odd.fact[:2] not in named]
             if new:
                 findings.append(_odd(names[row], component, new, peers, found.kinds[row, component]))
     return findings
 
 
-def _odd(node: str, component: str, texts: Sequence[str], peers: int, kind: Kind) -> Finding:
-    plain = "; ".join(text.removeprefix("its ") for text in texts)
+def _odd(node: str, component: str, odds: Sequence[Odd], peers: int, kind: Kind) -> Finding:
+    plain = "; ".join(odd.text.removeprefix("its ") for odd in odds)
     check = f"; check {_CHECK[component]}" if component in _CHECK else ""
+    replaced = all(odd.fact.name in _REPLACED for odd in odds)
     return Finding(
         element=f"node:{node}",
         nodes=[node],
         component=cast(Component, component),
         kind=kind,
-        severity="fail" if kind == "missing" else "warn",
-        cause="; ".join(texts),
-        summary=f"{node}{_beside(peers)}: {plain}{check}",
+        severity="fail" if kind == "missing" else "info" if replaced else "warn",
+        cause="; ".join(odd.text for odd in odds),
+        summary=f"{node}{_beside(peers)}: {plain}{'' if replaced else check}",
     )
 
 
