@@ -145,6 +145,7 @@ def test_rows_are_those_of_the_fleet() -> None:
     found = table([1, 3], fleet)
     assert column(found, "cpu", "CPU model") == ["A", "B"]
     assert found.places({3}).tolist() == [1]
+    assert found.places({0, 2, 3, 7}).tolist() == [1]
 
 
 def test_sizes_within_six_per_cent_are_one() -> None:

@@ -86,7 +86,7 @@ def explanations(
     own: Callable[[str], str] = str,
 ) -> list[Cause]:
     """All explanations that are more likely than none, the best first. Of facts that follow from another only this one."""
-    slow, well = table.places(set(sheep)), table.places(set(members) - set(sheep))
+    slow, well = _sides(sheep, members, table)
     of_name: dict[tuple[str, str], list[tuple[float, int, int]]] = {}
     for column in table.mixed():
         fact = table.facts[column]
@@ -104,6 +104,13 @@ def explanations(
     ]
     causes += _counted(sheep, members, component, ran or {})
     return sorted(causes, key=lambda cause: (-round(cause.odds, 6), cause.text))
+
+
+def _sides(part: Collection[int], members: Collection[int], table: FactTable) -> tuple[Ints, Ints]:
+    """Where a part of the members and the others stand in the table."""
+    inside = table.places(part)
+    everybody = np.arange(len(table.rows)) if len(members) == len(table.rows) else table.places(members)
+    return inside, everybody[~np.isin(everybody, inside)]
 
 
 def _is_of_another(fact: Fact, part: str) -> bool:
@@ -203,7 +210,7 @@ def divides(part: Collection[int], members: Collection[int], table: FactTable) -
     By chance a fact of which k of n nodes have a value agrees with a given division as well with the
     hypergeometric probability; that many facts were tried is counted (Bonferroni).
     """
-    inside, outside = table.places(set(part)), table.places(set(members) - set(part))
+    inside, outside = _sides(part, members, table)
     columns = table.mixed()
     best: tuple[float, int] | None = None
     for column in columns:

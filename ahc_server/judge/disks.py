@@ -12,11 +12,16 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from operator import attrgetter
 
 from ahc_agent.facts import Disk, Inventory
 from ahc_agent.order import natural_order
 from ahc_server.judge.hardware import DiskClasses
 from ahc_server.judge.outliers import Ints
+
+#: What is read of a disk; machines of which all this is the same are matched once.
+_read = attrgetter("name", "size_bytes", "rotational", "model")
+_Layout = tuple[tuple[str, int | None, bool | None, str | None], ...]
 
 #: What a disk is: the usual size of its class, whether it rotates, its model, the node's own name of it.
 _What = tuple[int, str, str, str]
@@ -65,28 +70,39 @@ def match_disks(inventories: Sequence[Inventory | None], groups: Iterable[Ints])
     common: dict[int, dict[str, str]] = {}
     disks: dict[int, dict[str, Disk]] = {}
     for group in groups:
-        members = {int(row): each for row in group if (each := inventories[int(row)]) is not None}
-        places = _places(members, known)
-        names = _names(places.values())
-        for row, of_node in places.items():
-            common[row] = {disk.name: names[place] for place, disk in of_node.items()}
-            disks[row] = {names[place]: disk for place, disk in of_node.items()}
+        layouts = {
+            int(row): tuple(map(_read, each.disks))
+            for row in group
+            if (each := inventories[int(row)]) is not None
+        }
+        places = _places(Counter(layouts.values()), known)
+        for row, layout in layouts.items():
+            of_node = places[layout]
+            each = inventories[row]
+            common[row] = of_node
+            disks[row] = {of_node[disk.name]: disk for disk in each.disks} if each is not None else {}
     return DiskNames(common, disks)
 
 
-def _places(members: dict[int, Inventory], classes: DiskClasses) -> dict[int, dict[int, Disk]]:
-    """Row → place → disk. The places are the disks that most nodes have; what is more than those gets places behind them."""
+def _places(layouts: Counter[_Layout], classes: DiskClasses) -> dict[_Layout, dict[str, str]]:
+    """Layout → own name of a disk → the common name of its place. The places are the disks that most nodes have; what is more
+    than those gets places behind them."""
 
-    def what(disk: Disk) -> _What:
-        size, rotates = classes.kind(disk.size_bytes, disk.rotational)
-        return size, str(rotates), disk.model or "", disk.name
+    def what(name: str, size: int | None, rotational: bool | None, model: str | None) -> _What:
+        usual_size, rotates = classes.kind(size, rotational)
+        return usual_size, str(rotates), model or "", name
 
-    layouts = Counter(tuple(sorted(map(what, inventory.disks))) for inventory in members.values())
-    usual = _usual(layouts)
-    return {
-        row: _seated([(disk, what(disk)) for disk in _by_name(inventory.disks)], usual)
-        for row, inventory in members.items()
+    whats = {layout: [what(*disk) for disk in layout] for layout in layouts}
+    counted: Counter[tuple[_What, ...]] = Counter()
+    for layout, many in layouts.items():
+        counted[tuple(sorted(whats[layout]))] += many
+    usual = _usual(counted)
+    seats = {
+        layout: _seated(sorted(disks, key=lambda each: natural_order(each[3])), usual)
+        for layout, disks in whats.items()
     }
+    names = _names((of_layout, layouts[layout]) for layout, of_layout in seats.items())
+    return {layout: {name: names[place] for place, name in of.items()} for layout, of in seats.items()}
 
 
 def _usual(layouts: Counter[tuple[_What, ...]]) -> tuple[_What, ...]:
@@ -99,13 +115,9 @@ def _usual(layouts: Counter[tuple[_What, ...]]) -> tuple[_What, ...]:
     return max(named, key=lambda each: (layouts[each], each), default=())
 
 
-def _by_name(disks: Iterable[Disk]) -> list[Disk]:
-    return sorted(disks, key=lambda disk: natural_order(disk.name))
-
-
-def _seated(disks: list[tuple[Disk, _What]], usual: tuple[_What, ...]) -> dict[int, Disk]:
-    """Number of the place → disk, for one node."""
-    seated: dict[int, Disk] = {}
+def _seated(disks: list[_What], usual: tuple[_What, ...]) -> dict[int, str]:
+    """Number of the place → own name of the disk, for one layout."""
+    seated: dict[int, str] = {}
     standing = disks
     for key in _ALIKE:
         free: dict[object, list[int]] = defaultdict(list)
@@ -113,22 +125,23 @@ def _seated(disks: list[tuple[Disk, _What]], usual: tuple[_What, ...]) -> dict[i
             if number not in seated:
                 free[key(usual[number])].append(number)
         left = []
-        for disk, what in standing:
+        for what in standing:
             places = free.get(key(what))
             if places:
-                seated[places.pop()] = disk
+                seated[places.pop()] = what[3]
             else:
-                left.append((disk, what))
+                left.append(what)
         standing = left
-    return seated | {len(usual) + number: disk for number, (disk, _) in enumerate(standing)}
+    return seated | {len(usual) + number: what[3] for number, what in enumerate(standing)}
 
 
-def _names(places: Iterable[dict[int, Disk]]) -> dict[int, str]:
-    """The name that is commonest for each place; each name for one place, the most frequent first."""
+def _names(places: Iterable[tuple[dict[int, str], int]]) -> dict[int, str]:
+    """The name that is commonest for each place; each name for one place, the most frequent first. ``places``: place → own name,
+    and how many nodes have it so."""
     counted: dict[int, Counter[str]] = defaultdict(Counter)
-    for of_node in places:
-        for place, disk in of_node.items():
-            counted[place][disk.name] += 1
+    for of_layout, many in places:
+        for place, name in of_layout.items():
+            counted[place][name] += many
     wishes = [(-many, place, name) for place, of in counted.items() for name, many in of.items()]
     names: dict[int, str] = {}
     taken: set[str] = set()

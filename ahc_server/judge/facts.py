@@ -6,7 +6,7 @@ one machine (serials, addresses, host names) and what changes by itself (counter
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,7 +27,7 @@ _SECTIONS = (*told_machine.SECTIONS, *told_devices.SECTIONS)
 class FactTable:
     """The facts of one group's n nodes.
 
-    ``rows`` (n,): rows of the fleet, in their order. ``codes`` (n, facts): which of the fact's ``values`` a node has; 0 is the
+    ``rows`` (n,): rows of the fleet, ascending. ``codes`` (n, facts): which of the fact's ``values`` a node has; 0 is the
     commonest (of equally common ones the one whose text sorts first), −1 where the machine does not tell.
     ``absent``: the facts of parts, and the text that says "there is none".
     """
@@ -43,9 +43,13 @@ class FactTable:
         code = int(self.codes[place, column])
         return self.values[column][code] if code >= 0 else None
 
-    def places(self, rows: Sequence[int] | set[int]) -> Ints:
+    def places(self, rows: Collection[int]) -> Ints:
         """Where rows of the fleet stand in the table; those that are not in it are left out."""
-        return np.flatnonzero(np.isin(self.rows, np.fromiter(rows, dtype=np.int64, count=len(rows))))
+        wanted = np.sort(np.fromiter(rows, dtype=np.int64, count=len(rows)))
+        found = np.searchsorted(self.rows, wanted)
+        there = found < len(self.rows)
+        there[there] = self.rows[found[there]] == wanted[there]
+        return found[there]
 
     def counts(self, column: int) -> Ints:
         """How many nodes have each value of a fact."""
@@ -110,7 +114,7 @@ def table(
     ``disks``: which disk of one node is which of another's, matched here where it is not given. Machines whose parts are equal
     are read once, so the time grows with the number of nodes and not with the length of what they tell.
     """
-    members = np.asarray(rows, dtype=np.int64)
+    members = np.sort(np.asarray(rows, dtype=np.int64))
     known = {place: each for place, row in enumerate(members) if (each := inventories[int(row)]) is not None}
     if disks is None:
         disks = match_disks(inventories, [members])

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from ahc_agent.facts import Disk, Inventory
 
@@ -54,6 +55,9 @@ def hardware_of(inventories: list[Inventory | None]) -> list[Hardware]:
     ]
 
 
+_read_kind = attrgetter("size_bytes", "rotational")
+
+
 @dataclass(frozen=True, slots=True)
 class DiskClasses:
     """``sizes``: size → the commonest size of its class. ``rotates``: such a size → whether those that tell it rotate, where they
@@ -64,7 +68,7 @@ class DiskClasses:
 
     @classmethod
     def of(cls, disks: Iterable[Disk]) -> DiskClasses:
-        counted = Counter((disk.size_bytes, disk.rotational) for disk in disks)
+        counted = Counter(map(_read_kind, disks))
         sizes = classes(size for size, _ in counted.elements())
         told: dict[int, set[bool]] = {}
         for size, rotates in counted:
@@ -113,7 +117,8 @@ def _disks(inventory: Inventory, known: DiskClasses) -> str | None:
         fixed = [disk for disk in fixed if disk.kind == "disk"]
     if not fixed:
         return None
-    return _counted(known.name(disk.size_bytes, disk.rotational) for disk in fixed)
+    kinds = Counter(map(_read_kind, fixed))
+    return _counted(name for kind, many in kinds.items() for name in [known.name(*kind)] * many)
 
 
 def _nics(inventory: Inventory) -> str | None:
