@@ -172,7 +172,10 @@ def test_a_lasting_fault_is_never_acquitted(loss: float, noise: float, seed: int
     second = Fleet(8, noise=noise, seed=seed + 1).benchmarks().slow("n3", "disk", loss)
     session = planned(first)
     before, after = judged(session), judged(again(session, second, "disk", DISK))
-    assert verdicts(after) == verdicts(before)
+    # A doubt may become a certainty, and nothing that was known is forgotten.
+    rank = ("pass", "unknown", "warn", "fail")
+    assert rank.index(verdicts(after)["n3"]) >= rank.index(verdicts(before)["n3"])
+    assert verdicts(after) | {"n3": ""} == verdicts(before) | {"n3": ""}
     for finding in after.findings:
         assert finding.kind != "unstable"
 

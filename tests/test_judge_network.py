@@ -12,9 +12,9 @@ from msgspec.structs import replace
 
 from ahc_agent.wire.messages import Flow, PairOutcome, TaskOutcome
 from ahc_server.judge import judge_session
+from ahc_server.judge.arrays import Floats
 from ahc_server.judge.model import Finding
 from ahc_server.judge.network import Capacity, capacities, latencies, pair_runs
-from ahc_server.judge.outliers import Floats
 from ahc_server.session import OutcomeRecord, Session
 from tests.judge_helpers import Fleet
 

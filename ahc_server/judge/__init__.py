@@ -4,9 +4,10 @@
 
     session ──▶ features, network   what was measured, as arrays, and how far it can be trusted
             ──▶ hardware, groups    who can be compared with whom, and (disks) which part with which
-            ──▶ outliers, suspects  who differs from its peers, with false discoveries controlled
-            ──▶ oddities, health    what the machines themselves are, and say of their health
-            ──▶ findings, coverage, connections     one finding per sheep and cause; what could not be judged
+            ──▶ facts, oddities, health         what the machines are, how they differ, what they say of their health
+            ──▶ gather, scores, suspects        who is slower than its peers, with false discoveries controlled
+            ──▶ findings, causes, populations   one finding per sheep and cause
+            ──▶ coverage, connections, confirm  what could not be judged, who cannot talk, what a second run says
             ──▶ model.Report        the verdicts
 """
 
@@ -20,13 +21,15 @@ import msgspec
 
 from ahc_agent.order import natural_order
 from ahc_server.judge import wording
+from ahc_server.judge.blame import counted, with_causes
 from ahc_server.judge.confirm import SecondRuns, split_repeats
 from ahc_server.judge.connections import broken_connections
+from ahc_server.judge.cores import layouts_of
 from ahc_server.judge.coverage import Coverage, Fleet, fleet_of, gaps, lost_nodes
 from ahc_server.judge.disks import match_disks
 from ahc_server.judge.facts import table
 from ahc_server.judge.features import CellWriter, matrices, write_measurements
-from ahc_server.judge.findings import slow_and_fast
+from ahc_server.judge.findings import accused
 from ahc_server.judge.groups import Grouping, group_nodes
 from ahc_server.judge.hardware import hardware_of
 from ahc_server.judge.health import ill_parts, merged
@@ -34,8 +37,9 @@ from ahc_server.judge.health_peers import beside_peers
 from ahc_server.judge.model import Counts, Finding, Group, NodeVerdict, Report, Verdict
 from ahc_server.judge.network import pair_runs, write_capacities
 from ahc_server.judge.oddities import odd_nodes, oddities
+from ahc_server.judge.populations import populations
 from ahc_server.judge.suspects import GroupTest, examine
-from ahc_server.judge.thresholds import Thresholds
+from ahc_server.judge.thresholds import SHARED, Thresholds
 from ahc_server.session import NodeRecord, Session
 
 _RANK = {"fail": 0, "warn": 1, "info": 2}
@@ -60,7 +64,6 @@ def judge_session(session: Session, *, generated_at: str, thresholds: Thresholds
 
 def judge(session: Session, *, generated_at: str, thresholds: Thresholds | None = None) -> Judgement:
     """As ``judge_session``, with the tests behind the report."""
-    limits = thresholds or Thresholds()
     session, repeats = split_repeats(session)
     # Of two reasons for one gap the first is told: the order of the data must not choose it.
     session = replace(
@@ -82,19 +85,33 @@ def judge(session: Session, *, generated_at: str, thresholds: Thresholds | None 
     for run in runs:
         write_capacities(run, len(records), writer)
     cells = writer.cells()
-    tests = examine(cells, matrices(cells, grouping.groups, len(records)), limits)
+    made = matrices(cells, grouping.groups, len(records))
+    tables = [table([int(row) for row in matrix.rows], inventories, disks) for matrix in made]
+    limits_of = [_limits(thresholds, [records[int(row)] for row in matrix.rows]) for matrix in made]
+    tests = examine(
+        cells,
+        made,
+        [[(fact.component, codes) for fact, codes in each.batches()] for each in tables],
+        [layouts_of([inventories[int(row)] for row in matrix.rows]) for matrix in made],
+        limits_of,
+    )
 
+    ran = counted(session, rows)
     again = SecondRuns(repeats, fleet.names, rows, disks)
     broken, isolated = broken_connections(runs, fleet.names, lost)
     coverage = [lost_nodes(fleet, session)]
     findings = list(broken)
-    for number, test in enumerate(tests):
+    for number, (test, facts, limits) in enumerate(zip(tests, tables, limits_of, strict=True)):
         group = f"g{number + 1}"
-        coverage.append(gaps(test, cells, fleet, group, limits, isolated))
         members = [int(row) for row in test.matrix.rows]
-        odd = oddities(table(members, inventories, disks), group, fleet.names, disks)
-        about = again.join(slow_and_fast(test, fleet.names, odd.causes(), disks), test)
-        findings += odd_nodes(odd, fleet.names, len(members) - 1, about) + odd.shared
+        odd = oddities(facts, group, fleet.names, disks)
+        coverage.append(gaps(test, cells, fleet, group, limits, isolated, odd.explained))
+        slow, remarks = accused(test, fleet.names, disks, limits)
+        blamed, causes = with_causes(slow, test, facts, disks, ran)
+        parted, halved = populations(test, group, fleet.names, facts, {members[each.place] for each in slow})
+        coverage.append(Coverage(parted, halved))
+        about = again.join([*blamed, *remarks], test)
+        findings += odd_nodes(odd, fleet.names, len(members) - 1, about, causes) + odd.shared
         findings += merged(beside_peers(members, group, fleet.names, inventories), about)
     told = [(record.node, record.inventory) for record in records if record.inventory is not None]
     findings = merged((ill for name, inventory in told for ill in ill_parts(name, inventory)), findings)
@@ -105,6 +122,15 @@ def judge(session: Session, *, generated_at: str, thresholds: Thresholds | None 
     report = _report(session, generated_at, fleet, grouping, findings, unjudged)
     report = msgspec.structs.replace(report, notes=[*report.notes, *again.notes()])
     return Judgement(report=report, nodes=fleet.names, tests=tests)
+
+
+def _limits(chosen: Thresholds | None, records: Sequence[NodeRecord]) -> Thresholds:
+    """Virtual machines and containers that share a host disturb each other: there small differences tell nothing."""
+    if chosen is not None:
+        return chosen
+    hosts = Counter(record.identity.physical_host for record in records if record.identity.physical_host)
+    shared = sum(count for count in hosts.values() if count > 1)
+    return SHARED if 2 * shared > len(records) else Thresholds()
 
 
 def _ungrouped(grouping: Grouping, fleet: Fleet) -> Coverage:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast, get_args
 
 import numpy as np
 
 from ahc_server.judge import wording
+from ahc_server.judge.arrays import Bools
 from ahc_server.judge.features import Cells
 from ahc_server.judge.model import Component, Finding, Severity
-from ahc_server.judge.outliers import Bools
+from ahc_server.judge.noise import robust_spread
+from ahc_server.judge.scores import LEVELS, Score
 from ahc_server.judge.suspects import GroupTest
 from ahc_server.judge.thresholds import Thresholds
 from ahc_server.session import NodeRecord, Session
 
 _COMPONENTS = set(get_args(Component))
+_EXPECTED = LEVELS | {"latency", "rtt"}
 _DISTURBED = "on most of them the hypervisor or other processes took CPU time during the samples"
 #: What plans call a component, where the report has another word.
 _SUBJECTS = {"storage": "disk", "inventory": "system"}
@@ -90,9 +93,16 @@ def lost_nodes(fleet: Fleet, session: Session) -> Coverage:
 
 
 def gaps(
-    test: GroupTest, cells: Cells, fleet: Fleet, group: str, thresholds: Thresholds, excused: set[int]
+    test: GroupTest,
+    cells: Cells,
+    fleet: Fleet,
+    group: str,
+    thresholds: Thresholds,
+    excused: set[int],
+    explained: Mapping[int, Mapping[str, str]],
 ) -> Coverage:
-    """What one group's nodes lack. ``excused``: rows that need no word about missing network tests."""
+    """What one group's nodes lack. ``excused``: rows that need no word about missing network tests; ``explained``: row →
+    component that cannot have been measured in full, as its parts are missing, which is told elsewhere."""
     coverage = Coverage()
     rows = [int(row) for row in test.matrix.rows]
     names = [fleet.records[row].node for row in rows]
@@ -107,13 +117,13 @@ def gaps(
     here = np.array([fleet.records[row].lost is None for row in rows])
     asked = _asked(test, fleet, rows) & here[:, None]
     have = np.sum(present & asked, axis=0)
-    expected = asked & (2 * have >= np.sum(asked, axis=0)) & (have > 0)
-    wanted = np.any(expected, axis=0)
+    wanted = (2 * have >= np.sum(asked, axis=0)) & (have > 0)
     _too_few(test, coverage, rows, names, group, wanted)
-    _spread_out(test, coverage, rows, names, group, wanted, thresholds)
+    _spread_out(test, coverage, rows, names, group, thresholds)
+    lacking = _lacking(test, asked)
     for place, row in enumerate(rows):
-        if here[place]:
-            _lacking(test, cells, fleet, coverage, place, expected, row in excused)
+        excuses = {*explained.get(row, ()), *(("network",) if row in excused else ())}
+        _tell_lacking(test, cells, fleet, coverage, place, lacking[place], excuses)
     _lacked_by_most(test, cells, fleet, coverage, rows, group, wanted)
     return coverage
 
@@ -139,19 +149,20 @@ def _too_few(
     group: str,
     wanted: Bools,
 ) -> None:
-    """Metrics that too few have, or that are zero for most, are not judged: then nobody passes.
-
-    What is judged in another step of a ramp-up, with more nodes, is judged.
-    """
-    judged = {metric.name for metric, is_it in zip(test.metrics, test.found.judged, strict=True) if is_it}
-    unjudged = wanted & np.array([metric.name not in judged for metric in test.metrics], dtype=bool)
+    """What too few have, or what is zero for most, is not judged: then nobody passes."""
     if not np.any(wanted):
         coverage.unjudged.update(rows)
         text = f"{group}: nothing was measured on any of its {wording.nodes_word(len(rows))}"
         coverage.findings.append(_not_measured(names, "system", "info", text, group))
-    elif np.any(unjudged):
+        return
+    judged = {score.component for score in test.scores if score.is_judged}
+    which = _components(
+        test.metrics[column].component
+        for column in np.flatnonzero(wanted)
+        if test.metrics[column].component not in judged
+    )
+    if which:
         coverage.unjudged.update(rows)
-        which = _components(test.metrics[column].component for column in np.flatnonzero(unjudged))
         text = f"{group}: too few of its {wording.nodes_word(len(rows))} have values of {wording.listed(which)} to compare"
         coverage.findings.append(_not_measured(names, which[0], "info", text, group))
 
@@ -162,17 +173,18 @@ def _spread_out(
     rows: list[int],
     names: list[str],
     group: str,
-    wanted: Bools,
     thresholds: Thresholds,
 ) -> None:
     """Where peers differ among themselves too much, a sheep among them cannot be seen."""
-    rates = np.array([metric.higher_is_better for metric in test.metrics], dtype=bool)
-    wide = wanted & test.found.judged & rates & (test.found.spread > thresholds.spread_limit)
-    by_component: dict[str, list[int]] = {}
-    for column in np.flatnonzero(wide):
-        by_component.setdefault(test.metrics[column].component, []).append(int(column))
-    for component, columns in by_component.items():
+    by_component: dict[str, list[Score]] = {}
+    for score in test.scores:
+        is_rate = all(test.metrics[column].higher_is_better for column in score.columns)
+        spread = float(robust_spread(score.distance[:, None])[0])
+        if is_rate and score.kind in LEVELS and score.is_judged and spread > thresholds.spread_limit:
+            by_component.setdefault(score.component, []).append(score)
+    for component, scores in by_component.items():
         coverage.unjudged.update(rows)
+        columns = [int(column) for score in scores for column in score.columns]
         worst = max(columns, key=lambda column: (test.found.spread[column], -column))
         metric = test.metrics[worst]
         values = test.matrix.value[:, worst]
@@ -197,37 +209,49 @@ def _spread_out(
         )
 
 
-def _lacking(
+def _lacking(test: GroupTest, asked: Bools) -> list[list[Score]]:
+    """For each node the scores that it lacks and most of those that were asked have."""
+    lacking: list[list[Score]] = [[] for _ in asked]
+    for score in test.scores:
+        if score.kind not in _EXPECTED:
+            continue
+        wanted = np.any(asked[:, score.columns], axis=1)
+        known = ~np.isnan(score.distance)
+        if 2 * np.sum(wanted & known) >= np.sum(wanted):
+            for place in np.flatnonzero(wanted & ~known).tolist():
+                lacking[place].append(score)
+    return lacking
+
+
+def _tell_lacking(
     test: GroupTest,
     cells: Cells,
     fleet: Fleet,
     coverage: Coverage,
     place: int,
-    expected: Bools,
-    network_excused: bool,
+    lacking: Sequence[Score],
+    excuses: set[str],
 ) -> None:
-    """One node lacks what most of its peers have."""
+    """One node lacks what most of its peers have. It is no guilt: the verdict is unknown, and that is all."""
     row = int(test.matrix.rows[place])
     node = fleet.records[row].node
-    missing: dict[str, list[int]] = {}
-    for column in np.flatnonzero(expected[place] & np.isnan(test.matrix.value[place])):
-        missing.setdefault(test.metrics[column].component, []).append(int(column))
-    if network_excused:
-        missing.pop("network", None)
-    for component, columns in missing.items():
+    missing: dict[str, list[Score]] = {}
+    for score in lacking:
+        if score.component not in excuses:
+            missing.setdefault(score.component, []).append(score)
+    for component, scores in missing.items():
         coverage.unjudged.add(row)
+        columns = [int(column) for score in scores for column in score.columns]
         pieces = list(dict.fromkeys(test.metrics[column].part for column in columns))
         reasons = [cells.errors.get((row, int(test.matrix.columns[column]))) for column in columns]
         reasons += [fleet.reasons.get((row, test.metrics[column].job)) for column in columns]
         reason = next((each for each in reasons if each), None)
-        have = int(np.max(np.sum(~np.isnan(test.matrix.value[:, columns]), axis=0)))
+        have = max(int(np.sum(~np.isnan(score.distance))) for score in scores)
         text = (
             f"{node}: {wording.parts(component, pieces)} not measured, which {have:,} peers have: "
             f"{reason or 'no result came, and no reason'}"
         )
-        coverage.findings.append(
-            _not_measured([node], component, "warn", text, cause=reason),
-        )
+        coverage.findings.append(_not_measured([node], component, "info", text, cause=reason))
 
 
 def _lacked_by_most(

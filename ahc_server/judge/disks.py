@@ -16,8 +16,8 @@ from operator import attrgetter
 
 from ahc_agent.facts import Disk, Inventory
 from ahc_agent.order import natural_order
+from ahc_server.judge.arrays import Ints
 from ahc_server.judge.hardware import DiskClasses
-from ahc_server.judge.outliers import Ints
 
 #: What is read of a disk; machines of which all this is the same are matched once.
 _read = attrgetter("name", "size_bytes", "rotational", "model")

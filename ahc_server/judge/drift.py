@@ -16,8 +16,8 @@ import numpy as np
 
 from ahc_agent.order import natural_order
 from ahc_server.judge import wording
+from ahc_server.judge.arrays import Bools, Ints
 from ahc_server.judge.facts import FactTable
-from ahc_server.judge.outliers import Bools, Ints
 from ahc_server.judge.told import Fact
 
 #: The part of a group that may have drifted, and that may lack a part.

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from ahc_agent.facts import Inventory
 from ahc_server.judge import extras, told_devices, told_machine
+from ahc_server.judge.arrays import Ints
 from ahc_server.judge.disks import DiskNames, match_disks
-from ahc_server.judge.outliers import Ints
 from ahc_server.judge.told import Alike, Fact
 
 Codes = NDArray[np.int32]

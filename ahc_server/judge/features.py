@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ahc_server.judge.outliers import Bools, Floats, Ints
+from ahc_server.judge.arrays import Bools, Floats, Ints
 from ahc_server.judge.trust import doubt, numbers_of, possible, within
 from ahc_server.measured import Measured, Name, Names
 from ahc_server.session import Session

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -13,191 +14,251 @@ from ahc_agent.order import natural_order
 from ahc_server.judge import wording
 from ahc_server.judge.disks import DiskNames
 from ahc_server.judge.model import Component, Direction, Evidence, Finding, Kind, Severity
-from ahc_server.judge.outliers import Bools
+from ahc_server.judge.sheep import Sheep, sheep_of
 from ahc_server.judge.suspects import GroupTest
+from ahc_server.judge.thresholds import Thresholds
 
 #: A node whose CPU is slow as a whole by this much measures everything else slowly too.
 _CPU_DRAGS = 0.15
 #: What is slower than the CPU by more than this factor has a cause of its own.
 _DRAG_FACTOR = 1.25
+#: Metrics that lost this part of what their piece lost carry the finding.
+_CARRIES = 0.4
+
+#: What is said of nodes that are faster, that may have been disturbed, and of which one value is odd.
+_REMARKS: tuple[tuple[Kind, str], ...] = (
+    ("fast", "check whether it really has the same hardware and settings"),
+    (
+        "not-measured",
+        "its samples were disturbed or its peers prove nothing, so it cannot be told: repeat",
+    ),
+    ("not-measured", "one value of one run, which nothing else supports, so it cannot be told: repeat"),
+)
 
 
 @dataclass(frozen=True, slots=True)
-class _Sheep:
-    """One node's suspect pieces that make one finding: ``subjects`` of one component."""
+class Accused:
+    """A finding about one node by measurement: ``place`` in its group, and what of it."""
 
-    component: str
-    subjects: tuple[int, ...]
+    place: int
+    sheep: Sheep
+    finding: Finding
 
 
-def slow_and_fast(
-    test: GroupTest, nodes: Sequence[str], odd: Mapping[int, Mapping[str, str]], disks: DiskNames
-) -> list[Finding]:
-    """Findings about nodes of one group that are slow or fast. ``nodes`` are of the whole fleet; ``odd``: row → component → what
-    is different about the node itself, which is offered as the cause."""
-    found: list[Finding] = []
-    for place in np.flatnonzero(np.any(test.slow | test.fast | test.cannot_tell, axis=1)).tolist():
-        row = int(test.matrix.rows[place])
-        slow = [
-            _finding(test, place, nodes[row], sheep, "slow", disks)
-            for sheep in _sheep(test, place, test.slow)
+def accused(
+    test: GroupTest, nodes: Sequence[str], disks: DiskNames, thresholds: Thresholds
+) -> tuple[list[Accused], list[Finding]]:
+    """Findings about slow nodes of one group, whose causes are still to be found, and remarks that blame nobody.
+
+    ``nodes`` are of the whole fleet.
+    """
+    teller = _Teller(test, nodes, disks, thresholds)
+    slow: list[Accused] = []
+    remarks: list[Finding] = []
+    for place in np.flatnonzero(
+        np.any(test.slow | test.fast | test.cannot_tell | test.glitch, axis=1)
+    ).tolist():
+        mine = [
+            Accused(place, sheep, teller.finding(place, sheep, "slow", None))
+            for sheep in sheep_of(test.scores, place, test.slow[place])
         ]
-        causes = odd.get(row, {})
-        slow = [msgspec.structs.replace(each, cause=causes.get(each.component)) for each in slow]
-        found += fold_what_the_cpu_drags(test, place, slow)
-        accused = {each.component for each in slow}
-        found += [
-            _finding(test, place, nodes[row], sheep, "fast", disks)
-            for sheep in _sheep(test, place, test.fast)
-            if sheep.component not in accused
+        mine = _folded(test, place, mine)
+        slow += mine
+        told = {each.sheep.component for each in mine}
+        for (kind, tail), flagged in zip(_REMARKS, (test.fast, test.cannot_tell, test.glitch), strict=True):
+            for sheep in sheep_of(test.scores, place, flagged[place]):
+                if sheep.component not in told:
+                    remarks.append(teller.finding(place, sheep, kind, tail))
+    return slow, remarks
+
+
+@dataclass(frozen=True, slots=True)
+class _Teller:
+    test: GroupTest
+    nodes: Sequence[str]
+    disks: DiskNames
+    thresholds: Thresholds
+
+    def finding(self, place: int, sheep: Sheep, kind: Kind, tail: str | None) -> Finding:
+        test = self.test
+        node = self.nodes[int(test.matrix.rows[place])]
+        score = test.scores[sheep.head]
+        columns = self._evidence_columns(place, sheep, worse=kind != "fast")
+        rates = [column for column in columns if test.metrics[column].higher_is_better]
+        effect = self._effect(place, sheep.head)
+        head = self._example(place, score.columns, effect) if len(columns) else None
+        severity: Severity = "info"
+        if kind == "slow":
+            severity = "fail" if -effect >= self.thresholds.of(score.kind).fail else "warn"
+            if score.kind in ("unsteady", "throttling"):
+                kind = "unstable"
+        direction = self._direction(sheep)
+        others = self._others(place, rates or columns, head)
+        q = float(np.min(test.q[place, list(sheep.scores)]))
+        text = [f"{node}: {self._title(place, sheep)}: {self._said(place, sheep, effect, head)}"]
+        if others and score.kind not in ("unsteady",):
+            text.append(wording.listed([self._short(place, c) for c in others], most=3))
+        text.append(tail or self._tail(place, sheep, direction))
+        return Finding(
+            element=f"node:{node}",
+            nodes=[node],
+            component=cast(Component, sheep.component),
+            kind=kind,
+            direction=direction,
+            severity=severity,
+            effect=rounded(effect, 4),
+            q=significant(q),
+            metrics=[self._evidence(place, c) for c in sorted(columns, key=lambda c: (c != head, c))],
+            summary="; ".join(text),
+        )
+
+    def _effect(self, place: int, number: int) -> float:
+        """The score's distance as a part of what is expected; negative is worse."""
+        score = self.test.scores[number]
+        distance = float(score.distance[place])
+        if score.kind in ("throttling", "unsteady"):
+            return distance
+        is_rate = all(self.test.metrics[column].higher_is_better for column in score.columns)
+        return float(np.expm1(distance)) if is_rate else float(-np.expm1(-distance))
+
+    def _others(self, place: int, columns: Sequence[int], head: int | None) -> list[int]:
+        """Of each other thing that was measured on this piece the worst, the worst first."""
+        if head is None:
+            return []
+        worst: dict[tuple[str, str], int] = {}
+        for column in sorted(columns, key=lambda c: (self.test.found.effect[place, c], c)):
+            metric = self.test.metrics[column]
+            worst.setdefault((metric.component, re.sub(r"_together|_KBps", "", metric.quantity)), column)
+        mine = self.test.metrics[head]
+        worst.pop((mine.component, re.sub(r"_together|_KBps", "", mine.quantity)), None)
+        return list(worst.values())
+
+    def _example(self, place: int, columns: Sequence[int] | np.ndarray, effect: float) -> int | None:
+        """The metric that shows best what the score says: nearest to its effect."""
+        known = [int(c) for c in columns if not np.isnan(self.test.found.effect[place, c])]
+        return min(known, key=lambda c: (abs(self.test.found.effect[place, c] - effect), c), default=None)
+
+    def _evidence_columns(self, place: int, sheep: Sheep, *, worse: bool) -> list[int]:
+        """The metrics of these pieces that differ as the finding says, all of them where none does."""
+        mine = np.unique(np.concatenate([self.test.scores[number].columns for number in sheep.scores]))
+        pieces = {(self.test.metrics[c].component, self.test.metrics[c].part) for c in mine}
+        columns = [
+            column
+            for column, metric in enumerate(self.test.metrics)
+            if (metric.component, metric.part) in pieces
+            and not np.isnan(self.test.found.effect[place, column])
         ]
-        found += [
-            _finding(test, place, nodes[row], sheep, "not-measured", disks)
-            for sheep in _sheep(test, place, test.cannot_tell)
-            if sheep.component not in accused
-        ]
-    return found
+        least = _CARRIES * abs(self._effect(place, sheep.head))
+        sign = -1 if worse else 1
+        chosen = [c for c in columns if sign * self.test.found.effect[place, c] > least]
+        return chosen or [int(c) for c in mine if not np.isnan(self.test.found.effect[place, c])]
+
+    def _title(self, place: int, sheep: Sheep) -> str:
+        score = self.test.scores[sheep.head]
+        row = int(self.test.matrix.rows[place])
+        if sheep.component == "disk":
+            parts = {self.test.scores[number].part for number in sheep.scores}
+            if len(parts) > 1:
+                names = sorted((self.disks.own(row, part) for part in parts), key=natural_order)
+                return f"disks {wording.listed(names)}"
+            disk = self.disks.disk(row, score.part)
+            name = self.disks.own(row, score.part) if disk is None else wording.disk_label(disk)
+            return f"disk {name}"
+        if sheep.component == "network":
+            return "network"
+        if score.kind == "core":
+            cores = [self.test.scores[n].part for n in sheep.scores if self.test.scores[n].kind == "core"]
+            names = sorted(cores, key=natural_order)
+            return "CPU " + wording.listed([wording.part(name) for name in names], most=4)
+        return score.title
+
+    def _said(self, place: int, sheep: Sheep, effect: float, head: int | None) -> str:
+        """ "sequential reads (1M) 21.3 MB/s where its 5 peers have 52.0 MB/s (−59 %)"."""
+        score = self.test.scores[sheep.head]
+        peers = int(np.sum(~np.isnan(score.distance))) - 1
+        if score.kind == "throttling":
+            return f"its cores stray by {wording.plain_percent(-effect)} more from each other than those of its {peers:,} peers"
+        if score.kind == "unsteady":
+            return f"its own samples stray by {wording.plain_percent(-effect)} more than those of its {peers:,} peers"
+        if head is None:
+            return f"{wording.percent(effect)} against its {peers:,} peers"
+        metric = self.test.metrics[head]
+        value = float(self.test.matrix.value[place, head])
+        expected = self._expected(place, head)
+        whose = "its like parts" if self.test.is_alone else f"its {peers:,} peers"
+        said = (
+            f"{wording.what(metric)} {wording.quantity(metric, value, expected)} where {whose} have "
+            f"{wording.quantity(metric, expected)} ({wording.percent(value / expected - 1)})"
+        )
+        alike = len([c for c in score.columns if not np.isnan(self.test.found.effect[place, c])]) - 1
+        if alike > 1:
+            said += f", {wording.percent(effect)} in the middle of {alike + 1} metrics"
+        return said
+
+    def _tail(self, place: int, sheep: Sheep, direction: Direction | None) -> str:
+        score = self.test.scores[sheep.head]
+        healthy = wording.plain_percent(-float(np.expm1(score.bar[place])))
+        only_times = all(self.test.scores[number].part == "rtt" for number in sheep.scores)
+        advice = wording.advice(sheep.component, "rtt" if only_times else direction)
+        return f"healthy ones stay within {healthy}; check {advice}"
+
+    def _direction(self, sheep: Sheep) -> Direction | None:
+        if sheep.component != "network":
+            return None
+        ways = {self.test.scores[number].part for number in sheep.scores} & {"tx", "rx"}
+        return cast(Direction, ways.pop()) if len(ways) == 1 else None
+
+    def _expected(self, place: int, column: int) -> float:
+        """What the peers make one expect of this very node, its batch reckoned in."""
+        value = float(self.test.matrix.value[place, column])
+        effect = float(self.test.found.effect[place, column])
+        sign = 1.0 if self.test.metrics[column].higher_is_better else -1.0
+        ratio = 1 + sign * effect
+        return value / ratio if value > 0 and ratio > 0 else float(self.test.found.expected[column])
+
+    def _short(self, place: int, column: int) -> str:
+        metric = self.test.metrics[column]
+        sign = 1.0 if metric.higher_is_better else -1.0
+        return (
+            f"{wording.what(metric)} {wording.percent(sign * float(self.test.found.effect[place, column]))}"
+        )
+
+    def _evidence(self, place: int, column: int) -> Evidence:
+        metric = self.test.metrics[column]
+        if metric.component == "disk":
+            metric = replace(metric, part=self.disks.own(int(self.test.matrix.rows[place]), metric.part))
+        return Evidence(
+            name=metric.name,
+            value=significant(float(self.test.matrix.value[place, column]), 6),
+            expected=significant(self._expected(place, column), 6),
+            unit=metric.unit,
+            effect=rounded(float(self.test.found.effect[place, column]), 4),
+        )
 
 
-def _sheep(test: GroupTest, place: int, flags: Bools) -> list[_Sheep]:
-    """Flagged pieces of one node, joined: by component, but each disk for itself unless all are flagged."""
-    by_component: dict[str, list[int]] = {}
-    for number in np.flatnonzero(flags[place]):
-        by_component.setdefault(test.subjects[number].component, []).append(int(number))
-    sheep: list[_Sheep] = []
-    for component, numbers in by_component.items():
-        judged = np.flatnonzero(~np.isnan(test.q_slow[place]))
-        of_component = [n for n in judged if test.subjects[n].component == component]
-        if component == "disk" and len(numbers) < len(of_component):
-            sheep += [_Sheep(component, (number,)) for number in numbers]
-        else:
-            sheep.append(_Sheep(component, tuple(numbers)))
-    return sheep
-
-
-def _finding(test: GroupTest, place: int, node: str, sheep: _Sheep, kind: Kind, disks: DiskNames) -> Finding:
-    columns = _evidence_columns(test, place, sheep.subjects, worse=kind != "fast")
-    effects = test.found.effect[place]
-    # The headline is the middle one of the throughputs, or of the times where only times differ.
-    heads = [c for c in columns if test.metrics[c].higher_is_better] or columns
-    head = sorted(heads, key=lambda c: (effects[c], c))[(len(heads) - 1) // 2]
-    effect = float(effects[head])
-    direction = _direction(test, sheep)
-    severity: Severity = "info"
-    if kind == "slow":
-        severity = "fail" if -effect >= test.limits[head].fail else "warn"
-    row = int(test.matrix.rows[place])
-    names = [test.subjects[number].part for number in sheep.subjects]
-    if sheep.component == "disk":
-        names = _disk_names(row, names, disks)
-    title = wording.parts(sheep.component, sorted(names, key=natural_order))
-    measured = _comparison(test, place, head)
-    others = [c for c in columns if c != head]
-    # Throughputs before times, the worst first.
-    others.sort(key=lambda c: (not test.metrics[c].higher_is_better, effects[c], c))
-    also = wording.listed([_short(test, place, c) for c in others], most=3)
-    text = f"{node}: {title}{':' if sheep.component != 'network' else ''} {measured}" + (
-        f"; {also}" if also else ""
-    )
-    only_times = {test.subjects[number].part for number in sheep.subjects} == {"rtt"}
-    tail = {
-        "slow": f"; check {wording.advice(sheep.component, 'rtt' if only_times else direction)}",
-        "fast": "; check whether it really has the same hardware and settings",
-        "not-measured": "; its samples were disturbed or its peers prove nothing, so it cannot be told: repeat",
-    }[kind]
-    q = test.q_fast if kind == "fast" else test.q_slow
-    return Finding(
-        element=f"node:{node}",
-        nodes=[node],
-        component=cast(Component, sheep.component),
-        kind=kind,
-        direction=direction,
-        severity=severity,
-        effect=rounded(effect, 4),
-        q=significant(float(np.nanmin(q[place, list(sheep.subjects)]))),
-        metrics=[_evidence(test, place, c, disks) for c in sorted(columns, key=lambda c: (c != head, c))],
-        summary=text + tail,
-    )
-
-
-def _evidence_columns(test: GroupTest, place: int, subjects: tuple[int, ...], *, worse: bool) -> list[int]:
-    """The metrics of these pieces that differ by more than their floor, all of them where none does."""
-    columns = np.concatenate([test.subjects[number].columns for number in subjects])
-    columns = columns[~np.isnan(test.found.effect[place, columns])]
-    sign = -1 if worse else 1
-    chosen = [c for c in columns if sign * test.found.effect[place, c] > test.limits[c].floor]
-    return [int(c) for c in chosen or columns]
-
-
-def _direction(test: GroupTest, sheep: _Sheep) -> Direction | None:
-    if sheep.component != "network":
-        return None
-    ways = {test.subjects[number].part for number in sheep.subjects} & {"tx", "rx"}
-    return cast(Direction, ways.pop()) if len(ways) == 1 else None
-
-
-def _comparison(test: GroupTest, place: int, column: int) -> str:
-    """ "sequential reads (1M) 21.3 MB/s where its 5 peers have 52.0 MB/s (−59 %)"."""
-    metric, expected = test.metrics[column], float(test.found.expected[column])
-    value = float(test.matrix.value[place, column])
-    peers = int(np.sum(~np.isnan(test.matrix.value[:, column]))) - 1
-    return (
-        f"{wording.what(metric)} {wording.quantity(metric, value, expected)} where its {peers:,} peers have "
-        f"{wording.quantity(metric, expected)} ({wording.percent(value / expected - 1)})"
-    )
-
-
-def _short(test: GroupTest, place: int, column: int) -> str:
-    metric = test.metrics[column]
-    ratio = float(test.matrix.value[place, column] / test.found.expected[column])
-    return f"{wording.what(metric)} {wording.percent(ratio - 1)}"
-
-
-def _disk_names(row: int, places: Sequence[str], disks: DiskNames) -> list[str]:
-    """The node's own names; of a single disk also what helps to find it in the machine."""
-    if len(places) == 1 and (disk := disks.disk(row, places[0])) is not None:
-        return [wording.disk_label(disk)]
-    return [disks.own(row, place) for place in places]
-
-
-def _evidence(test: GroupTest, place: int, column: int, disks: DiskNames) -> Evidence:
-    metric = test.metrics[column]
-    if metric.component == "disk":
-        metric = replace(metric, part=disks.own(int(test.matrix.rows[place]), metric.part))
-    return Evidence(
-        name=metric.name,
-        value=significant(float(test.matrix.value[place, column]), 6),
-        expected=significant(float(test.found.expected[column]), 6),
-        unit=metric.unit,
-        effect=rounded(float(test.found.effect[place, column]), 4),
-    )
-
-
-def fold_what_the_cpu_drags(test: GroupTest, place: int, slow: list[Finding]) -> list[Finding]:
+def _folded(test: GroupTest, place: int, slow: list[Accused]) -> list[Accused]:
     """Where the whole CPU is slow, what is slow to the same degree is its consequence and no second cause."""
-    cpu = next((each for each in slow if each.component == "cpu"), None)
-    pieces = [n for n, subject in enumerate(test.subjects) if subject.component == "cpu"]
-    if cpu is None or cpu.effect is None or cpu.effect > -_CPU_DRAGS:
+    cpu = next((each for each in slow if each.sheep.component == "cpu"), None)
+    if cpu is None or (cpu.finding.effect or 0.0) > -_CPU_DRAGS or test.scores[cpu.sheep.head].kind != "cpu":
         return slow
-    if 2 * int(np.sum(test.slow[place, pieces])) < len(pieces):
-        return slow
+    least = _DRAG_FACTOR * (cpu.finding.effect or 0.0)
     dragged = [
         each
         for each in slow
-        if each is not cpu and each.effect is not None and each.effect >= _DRAG_FACTOR * cpu.effect
+        if each is not cpu and each.finding.effect is not None and each.finding.effect >= least
     ]
     if not dragged:
         return slow
     names = " and ".join(
-        f"{each.component} ({wording.percent(each.effect)})" for each in dragged if each.effect is not None
+        f"{each.sheep.component} ({wording.percent(each.finding.effect or 0.0)})" for each in dragged
     )
-    facts, _, check = cpu.summary.partition("; check ")
+    facts, _, rest = cpu.finding.summary.partition("; healthy ones stay")
     joined = msgspec.structs.replace(
-        cpu,
-        metrics=[*cpu.metrics, *(metric for each in dragged for metric in each.metrics)],
-        summary=f"{facts}; with it {names}; check {check}",
+        cpu.finding,
+        metrics=[*cpu.finding.metrics, *(metric for each in dragged for metric in each.finding.metrics)],
+        summary=f"{facts}; with it {names}; healthy ones stay{rest}",
     )
-    return [joined, *(each for each in slow if each is not cpu and each not in dragged)]
+    return [replace(cpu, finding=joined), *(each for each in slow if each is not cpu and each not in dragged)]
 
 
 def rounded(value: float, digits: int) -> float:

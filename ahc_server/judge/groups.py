@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ahc_server.judge.arrays import Ints
 from ahc_server.judge.hardware import Hardware
-from ahc_server.judge.outliers import Ints
 
 #: What each fact (system, CPU, memory, disks, network cards) counts when two kinds of hardware are compared, and how
 #: much may differ between a few nodes and the group that takes them in: the platform or the CPU, or two of the rest.

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ahc_agent.wire.messages import PairOutcome
+from ahc_server.judge.arrays import Bools, Floats, Ints
 from ahc_server.judge.features import CellWriter, Metric
-from ahc_server.judge.outliers import Bools, Floats, Ints
 from ahc_server.session import OutcomeRecord, Session
 
 _ROUNDS = 5

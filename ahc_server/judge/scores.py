@@ -1,14 +1,63 @@
 """Scores: what is judged. A few robust numbers per node and piece of hardware, each read from many metrics.
 
 The 112 bandwidth metrics of one node are one piece of evidence about its cores and its memory, and not 112 chances to be
-unlucky.
+unlucky. ``gather`` joins metrics to pieces; here each piece gets its noise from the fleet, and with it the bar below
+which a node is accused.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ahc_server.judge.outliers import Floats, Ints
+import numpy as np
+
+from ahc_server.judge import wording
+from ahc_server.judge.arrays import Bools, Floats, Ints
+from ahc_server.judge.cores import Layout
+from ahc_server.judge.evidence import Evidence, Values
+from ahc_server.judge.features import Matrix, Metric
+from ahc_server.judge.gather import gather
+from ahc_server.judge.noise import (
+    Batches,
+    Halves,
+    Noise,
+    Spread,
+    common_shape,
+    halves,
+    levelled,
+    medians,
+    noise_of,
+    spread_of,
+)
+from ahc_server.judge.readings import readings
+from ahc_server.judge.thresholds import Limits, Thresholds
+
+#: A ratio below exp(−7), under a thousandth, is as good as nothing.
+_DEEPEST = -7.0
+#: Kinds of evidence about what a piece does, and not how it stands to others; those in which a whole part of a fleet may differ.
+LEVELS = frozenset(
+    {
+        "cpu",
+        "memory",
+        "cached",
+        "sequential",
+        "random",
+        "sequential writes",
+        "random writes",
+        "tx",
+        "rx",
+        "other",
+    }
+)
+_DIVIDED = LEVELS | {"socket", "numa", "disk"}
+#: Fewer nodes: floors are so many times as high; and where a node has no peers but only its own like parts.
+_FEW, _FEW_FACTOR, _ALONE_FACTOR = 12, 2.0, 4.0
+#: A single value of a single run must be so many spreads clearer.
+_SINGLE_EXTRA = 1.2
+#: So many like parts of a node can be compared with each other where there are no peers.
+_LEAST_ALIKE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +66,12 @@ class Score:
 
     ``kind``: its row in the table of limits. ``component`` and ``part``: the piece ("cpu", "socket0"). ``title``: as a person
     reads it. ``columns``: the metrics that it is read from. ``distance`` (n,): ln(value / what the peers make one
-    expect), negative is worse, NaN where not measured. ``bar`` (n,): the distance below which a node is accused;
-    NaN where nobody can be judged.
+    expect), negative is worse, NaN where not measured. ``error`` (n,): standard error of a healthy node's distance;
+    ``extra`` (n,): spreads granted on top. ``floor``: least distance that matters, infinite where nobody can be judged;
+    ``noise``, of ``like`` parts together. ``excuse`` (n,): the part of the distance that disturbances could explain.
+    ``log_p`` (n,): ln of the chance that one of the like parts of a healthy node strays so far. ``single`` (n,): rests on
+    one value of one run. ``halves``: two parts of the group that differ in it for no visible reason; their levels are taken
+    out of ``distance``. ``bar`` (n,): the distance below which a node is accused; NaN where nobody can be judged.
     """
 
     kind: str
@@ -27,4 +80,144 @@ class Score:
     title: str
     columns: Ints
     distance: Floats
+    error: Floats
+    extra: Floats
+    floor: float
+    noise: Noise
+    like: int
+    excuse: Floats
+    log_p: Floats
+    single: Bools
+    halves: Halves | None
     bar: Floats
+
+    @property
+    def is_judged(self) -> bool:
+        return bool(np.isfinite(self.floor))
+
+
+def distances(values: Floats, sign: Floats, batches: Sequence[Batches], least_peers: int = 3) -> Floats:
+    """ln(value / level of its peers) of (n, m) values, negative is worse; levels by visible batch. What fewer than
+    ``least_peers`` nodes have is compared with nothing."""
+    away = _logarithms(values, sign)
+    away[:, np.sum(~np.isnan(values), axis=0) < least_peers] = np.nan
+    usual = medians(away, 0)
+    # Where most are zero there is no level; a zero among others is as far down as can be.
+    away -= np.where(np.isfinite(usual), usual, np.nan)
+    return levelled(np.clip(away, _DEEPEST, -_DEEPEST), batches)
+
+
+def distances_alone(values: Floats, sign: Floats, metrics: Sequence[Metric]) -> Floats:
+    """The same for nodes without peers: each part against the like parts of its own node; NaN where it has none."""
+    away = np.clip(_logarithms(values, sign), -1e3, 1e3)
+    found = np.full(away.shape, np.nan)
+    alike: dict[tuple[str, ...], list[int]] = {}
+    for column, metric in enumerate(metrics):
+        part = re.sub(r"\d+|(?<=[sv]d)[a-z]+", "", metric.part)
+        alike.setdefault((metric.component, part, metric.quantity, metric.job, str(metric.hosts)), []).append(
+            column
+        )
+    for columns in alike.values():
+        if len(columns) >= _LEAST_ALIKE:
+            mine = away[:, columns]
+            found[:, columns] = mine - medians(mine, 1)[:, None]
+    return np.asarray(np.clip(found, _DEEPEST, -_DEEPEST), dtype=np.float64)
+
+
+def _logarithms(values: Floats, sign: Floats) -> Floats:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(sign * np.log(values), dtype=np.float64)
+
+
+def scores_of(
+    matrix: Matrix,
+    metrics: Sequence[Metric],
+    distance: Floats,
+    layouts: Sequence[Layout],
+    thresholds: Thresholds,
+) -> list[Score]:
+    """All scores of one group, without bars. ``distance`` (n, m) as ``distances`` gives it."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        own = np.nan_to_num(matrix.half_width / np.abs(matrix.value), posinf=0.0)
+    doubt = np.nan_to_num(matrix.doubt)
+    excuse = -np.log1p(-np.clip(doubt - np.nan_to_num(medians(matrix.doubt, 0)), 0.0, 0.95))
+    within = np.where((matrix.within > 0) & (doubt == 0), matrix.within, np.nan)
+    values = Values(distance, own, excuse, within)
+    found = gather(values, [metric.component for metric in metrics], readings(metrics), layouts)
+    alone = len(distance) < thresholds.least_peers
+    centred = [(each.distance, [None] * len(each.parts)) if alone else _centred(each) for each in found]
+    spreads = [
+        spread_of(away, prior=thresholds.of(each.kind).noise, nodes=len(away))
+        for each, (away, _) in zip(found, centred, strict=True)
+    ]
+    shape = common_shape(spreads)
+    rates = np.array([metric.higher_is_better for metric in metrics], dtype=bool)
+    scores: list[Score] = []
+    for each, (away, split), spread in zip(found, centred, spreads, strict=True):
+        scores += _judged(each, away, split, spread, shape, rates, thresholds)
+    return scores
+
+
+def _centred(each: Evidence) -> tuple[Floats, list[Halves | None]]:
+    """Distances about zero, and the halves of the group whose levels were taken out."""
+    distance = each.distance - medians(each.distance, 0)
+    split: list[Halves | None] = [None] * len(each.parts)
+    if each.kind in _DIVIDED:
+        for place in range(len(each.parts)):
+            two = split[place] = halves(distance[:, place])
+            if two is not None:
+                for half in (two.slower, ~two.slower):
+                    distance[half, place] -= medians(distance[half, place : place + 1], 0)
+    return distance, split
+
+
+def _judged(
+    each: Evidence,
+    distance: Floats,
+    split: Sequence[Halves | None],
+    spread: Spread,
+    shape: float,
+    rates: Bools,
+    thresholds: Thresholds,
+) -> list[Score]:
+    """Noise of one kind of evidence; like parts share it."""
+    nodes, parts = distance.shape
+    limits = thresholds.of(each.kind)
+    noise = noise_of(spread, shape, nodes=nodes, extra=limits.extra)
+    error: Floats = np.hypot(noise.sigma, each.own / 1.96)
+    extra: Floats = np.where(each.single, _SINGLE_EXTRA, 0.0)
+    log_p = np.minimum(noise.log_p(distance / error, extra) + np.log(parts), 0.0)
+    scores = []
+    for place, part in enumerate(each.parts):
+        is_rate = bool(np.all(rates[each.columns[place]]))
+        known = int(np.sum(~np.isnan(distance[:, place])))
+        # Without peers, like parts of one node must do, and they are fewer and less alike.
+        enough = known >= thresholds.least_peers or (nodes < thresholds.least_peers and parts >= _LEAST_ALIKE)
+        scores.append(
+            Score(
+                kind=each.kind,
+                component=each.component,
+                part=part,
+                title=wording.title(each.kind, each.component, part),
+                columns=each.columns[place],
+                distance=distance[:, place],
+                error=error[:, place],
+                extra=extra[:, place],
+                floor=_floor(limits, nodes, is_rate, thresholds) if enough else np.inf,
+                noise=noise,
+                like=parts,
+                excuse=each.excuse[:, place],
+                log_p=log_p[:, place],
+                single=each.single[:, place],
+                halves=split[place],
+                bar=np.full(nodes, np.nan),
+            )
+        )
+    return scores
+
+
+def _floor(limits: Limits, nodes: int, is_rate: bool, thresholds: Thresholds) -> float:
+    """The least distance that matters; wider in small groups."""
+    factor = _ALONE_FACTOR if nodes < thresholds.least_peers else _FEW_FACTOR if nodes < _FEW else 1.0
+    part = limits.floor * factor
+    return float(-np.log1p(-min(part, 0.9)) if is_rate else np.log1p(part))

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ahc_server.judge.arrays import Floats
 from ahc_server.judge.disks import DiskNames
 from ahc_server.judge.features import CellWriter, Metric, write_measurements
 from ahc_server.judge.model import Finding
 from ahc_server.judge.network import pair_runs, write_capacities
-from ahc_server.judge.outliers import Floats
 from ahc_server.judge.suspects import GroupTest
 from ahc_server.session import OutcomeRecord, Session
 

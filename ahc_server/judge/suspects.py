@@ -1,137 +1,200 @@
-"""From deviations to suspects: which piece of which node is slow, fast or beyond telling."""
+"""From scores to suspects: which piece of which node is slow, fast or beyond telling, with false discoveries controlled.
+
+The bar of a score stands where a healthy node comes with a chance that is found by Benjamini and Hochberg's step over all
+nodes of the fleet: in a fleet without sheep so low that it most likely says nothing at all, in one with many sheep
+higher, and never above a bound per node.
+"""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ahc_server.judge.arrays import Bools, Floats
+from ahc_server.judge.cores import Layout
 from ahc_server.judge.features import Cells, Matrix, Metric
-from ahc_server.judge.outliers import (
-    Bools,
-    Deviations,
-    Floats,
-    Ints,
-    MetricRules,
-    deviations,
-    false_discovery_rates,
-    simes,
-)
-from ahc_server.judge.scores import Score
-from ahc_server.judge.thresholds import Limits, Thresholds
+from ahc_server.judge.noise import Batches, medians, robust_spread
+from ahc_server.judge.scores import Score, distances, distances_alone, scores_of
+from ahc_server.judge.thresholds import Thresholds
 
-#: "Faster than the peers" is news only when it is much clearer than a fault has to be.
-_FAST_ALPHA_FACTOR = 0.1
+#: "Faster than the peers" is news only when it is this much clearer than a fault has to be.
+_FAST_FACTOR = 2.0
+#: A single value of a single run needs another one that has gone this part of the way to its own bar.
+_SUPPORT = 0.5
+#: Next to nothing (a thousandth of what the peers do) is a fault, and no glitch.
+_DEAD = -6.9
+#: Kinds of evidence that a node cannot be better in.
+_ONLY_WORSE = frozenset({"core", "socket", "numa", "throttling", "unsteady"})
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """A piece of hardware: a component and part ("disk", "sdb"), and which columns of its group's
-    matrix speak of it."""
+class Levels:
+    """Metric by metric: ``expected`` (m,), the group's median; ``spread`` (m,), robust and relative; ``judged`` (m,), enough
+    peers have it; ``effect`` (n, m), relative to what the peers make one expect of this node, negative is worse."""
 
-    component: str
-    part: str
-    columns: Ints
+    expected: Floats
+    spread: Floats
+    judged: Bools
+    effect: Floats
 
 
 @dataclass(frozen=True, slots=True)
 class GroupTest:
-    """One group, tested. ``q_slow``, ``q_fast`` (n, subjects); ``slow``, ``fast``, ``cannot_tell`` (n, subjects) are
-    the answers."""
+    """One group of n nodes, tested by s scores. ``slow``, ``fast``, ``cannot_tell`` and ``glitch`` (n, s) are the answers:
+    ``cannot_tell`` would be slow, but disturbances could explain it; ``glitch``, but it rests on one value that nothing else
+    supports. ``q`` (n, s): the rate of false findings among all that are at least as clear."""
 
     matrix: Matrix
     metrics: list[Metric]
-    limits: list[Limits]
-    subjects: list[Subject]
-    found: Deviations
-    q_slow: Floats
-    q_fast: Floats
+    found: Levels
+    scores: list[Score]
     slow: Bools
     fast: Bools
     cannot_tell: Bools
-    scores: list[Score] = field(default_factory=list)
+    glitch: Bools
+    q: Floats
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether there are no peers, and nodes were judged by their own like parts."""
+        return not np.any(self.found.judged) and len(self.matrix.rows) < 3
 
 
-def examine(cells: Cells, matrices: list[Matrix], thresholds: Thresholds) -> list[GroupTest]:
-    """Test every group; false discoveries are controlled over all groups together."""
-    prepared = [_prepare(cells, matrix, thresholds) for matrix in matrices]
-    q_slow = _rates([_join(found.p_slow, subjects, limits) for _, limits, subjects, found in prepared])
-    q_naive = _rates(
-        [_join(found.p_slow_undoubted, subjects, limits) for _, limits, subjects, found in prepared]
-    )
-    q_fast = _rates([_join(found.p_fast, subjects, limits) for _, limits, subjects, found in prepared])
-    tests = []
-    for number, (metrics, limits, subjects, found) in enumerate(prepared):
-        slow = q_slow[number] <= thresholds.alpha
-        tests.append(
-            GroupTest(
-                matrix=matrices[number],
-                metrics=metrics,
-                limits=limits,
-                subjects=subjects,
-                found=found,
-                q_slow=q_slow[number],
-                q_fast=q_fast[number],
-                slow=slow,
-                fast=~slow & (q_fast[number] <= _FAST_ALPHA_FACTOR * thresholds.alpha),
-                cannot_tell=~slow & (q_naive[number] <= thresholds.alpha),
+def examine(
+    cells: Cells,
+    matrices: Sequence[Matrix],
+    batches: Sequence[Sequence[tuple[str, np.ndarray]]],
+    layouts: Sequence[Sequence[Layout]],
+    thresholds: Sequence[Thresholds],
+) -> list[GroupTest]:
+    """Test every group; all but ``cells`` are given for each. ``batches``: component and codes (n,) of each fact that
+    divides the group."""
+    groups = []
+    for matrix, facts, cpus, limits in zip(matrices, batches, layouts, thresholds, strict=True):
+        metrics = [cells.metrics[column] for column in matrix.columns]
+        sign = np.array([1.0 if metric.higher_is_better else -1.0 for metric in metrics])
+        if len(matrix.rows) < limits.least_peers:
+            distance = distances_alone(matrix.value, sign, metrics)
+        else:
+            distance = distances(
+                matrix.value, sign, [_batch(*fact, metrics) for fact in facts], limits.least_peers
             )
-        )
-    return tests
-
-
-def _prepare(
-    cells: Cells, matrix: Matrix, thresholds: Thresholds
-) -> tuple[list[Metric], list[Limits], list[Subject], Deviations]:
-    metrics = [cells.metrics[column] for column in matrix.columns]
-    limits = [thresholds.of(metric.component, metric.quantity) for metric in metrics]
-    by_subject: dict[tuple[str, str], list[int]] = {}
-    families: dict[tuple[str, str, str, str, int], int] = {}
-    family = np.zeros(len(metrics), dtype=np.int64)
-    for column, metric in enumerate(metrics):
-        by_subject.setdefault((metric.component, metric.part), []).append(column)
-        # All cores are alike, and so are all disks, whatever they are called.
-        part = "" if metric.component == "disk" else re.sub(r"\d+", "", metric.part)
-        alike = (metric.component, part, metric.quantity, metric.job, metric.hosts)
-        family[column] = families.setdefault(alike, len(families))
-    rules = MetricRules(
-        sign=np.array([1.0 if metric.higher_is_better else -1.0 for metric in metrics]),
-        family=family,
-        floor=np.array([each.floor for each in limits]),
-        floor_absolute=np.array([each.floor_absolute for each in limits]),
-        noise=np.array([each.noise for each in limits]),
-    )
-    found = deviations(
-        matrix.value,
-        matrix.half_width,
-        matrix.within,
-        matrix.doubt,
-        rules,
-        least_peers=thresholds.least_peers,
-    )
-    subjects = [
-        Subject(component, part, np.array(columns, dtype=np.int64))
-        for (component, part), columns in by_subject.items()
+        scores = scores_of(matrix, metrics, distance, cpus, limits)
+        groups.append((matrix, metrics, _levels(matrix, sign, distance, limits), scores, limits))
+    ladder = _ladder([scores for *_, scores, _ in groups])
+    return [
+        _test(matrix, metrics, found, scores, limits, ladder)
+        for matrix, metrics, found, scores, limits in groups
     ]
-    return metrics, limits, subjects, found
 
 
-def _join(p: Floats, subjects: list[Subject], limits: list[Limits]) -> Floats:
-    """One p value per node and subject, from those of its metrics that may accuse."""
-    joined = np.full((p.shape[0], len(subjects)), np.nan)
-    may = np.array([each.accuses for each in limits], dtype=bool)
-    for number, subject in enumerate(subjects):
-        accusing = subject.columns[may[subject.columns]]
-        if len(accusing):
-            joined[:, number] = simes(p[:, accusing])
-    return joined
+def _batch(component: str, codes: np.ndarray, metrics: Sequence[Metric]) -> Batches:
+    """The model of a disk explains its speed; a BIOS does not explain a machine's."""
+    explains = [component == "disk" and metric.component == "disk" for metric in metrics]
+    return Batches(codes.astype(np.int64), np.array(explains, dtype=bool))
 
 
-def _rates(p: list[Floats]) -> list[Floats]:
-    """False-discovery rates over all groups at once, cut back into groups."""
-    if not p:
-        return []
-    q = false_discovery_rates(np.concatenate([each.ravel() for each in p]))
-    ends = np.cumsum([each.size for each in p])[:-1]
-    return [part.reshape(each.shape) for part, each in zip(np.split(q, ends), p, strict=True)]
+def _levels(matrix: Matrix, sign: Floats, distance: Floats, thresholds: Thresholds) -> Levels:
+    expected = medians(matrix.value, 0)
+    count = np.sum(~np.isnan(matrix.value), axis=0)
+    judged = (count >= thresholds.least_peers) & (expected > 0)
+    with np.errstate(over="ignore"):
+        effect = sign * np.expm1(sign * distance)
+    return Levels(expected, robust_spread(distance), judged, effect)
+
+
+def _ladder(groups: Sequence[Sequence[Score]]) -> Floats:
+    """ln p of all nodes of the fleet, each by its clearest score that matters; sorted, the clearest first."""
+    clearest = [
+        np.min(np.stack([np.where(s.distance < -s.floor, s.log_p, 0.0) for s in scores]), axis=0)
+        for scores in groups
+        if scores
+    ]
+    return np.sort(np.concatenate(clearest)) if clearest else np.zeros(0)
+
+
+def _alarms(ladder: Floats, thresholds: Thresholds) -> float:
+    """The chance of a false alarm that each kind of evidence may take of each node."""
+    count = max(len(ladder), 1)
+    steps = np.log(thresholds.alpha / count) + np.log(np.arange(1, len(ladder) + 1))
+    passed = np.flatnonzero(ladder <= steps)
+    discoveries = int(passed[-1]) + 1 if len(passed) else 1
+    return min(thresholds.alarms, thresholds.alpha * discoveries / count)
+
+
+def _q(log_p: Floats, ladder: Floats) -> Floats:
+    """Benjamini and Hochberg's q of each p, among the nodes of the fleet."""
+    if not len(ladder):
+        return np.ones(log_p.shape)
+    each = np.minimum(ladder + np.log(len(ladder)) - np.log(np.arange(1, len(ladder) + 1)), 0.0)
+    each = np.minimum.accumulate(each[::-1])[::-1]
+    place = np.searchsorted(ladder, log_p, side="left")
+    return np.exp(np.where(place < len(each), each[np.minimum(place, len(each) - 1)], 0.0))
+
+
+def _test(
+    matrix: Matrix,
+    metrics: list[Metric],
+    found: Levels,
+    scores: list[Score],
+    thresholds: Thresholds,
+    ladder: Floats,
+) -> GroupTest:
+    nodes = len(matrix.rows)
+    alarms = _alarms(ladder, thresholds)
+    barred = []
+    for score in scores:
+        spreads = score.noise.spreads(alarms / score.like) + score.extra
+        bar = -np.maximum(spreads * score.error, score.floor)
+        barred.append(replace(score, bar=np.where(np.isfinite(bar), bar, np.nan)))
+    if not barred:
+        nothing = np.zeros((nodes, 0), dtype=bool)
+        return GroupTest(matrix, metrics, found, [], nothing, nothing, nothing, nothing, np.zeros((nodes, 0)))
+    distance = np.stack([score.distance for score in barred], axis=1)
+    bar = np.stack([score.bar for score in barred], axis=1)
+    excuse = np.stack([score.excuse for score in barred], axis=1)
+    with np.errstate(invalid="ignore"):
+        low = distance < bar
+        slow = low & (distance + excuse < bar)
+        fast = distance > -_FAST_FACTOR * bar
+    fast[:, [number for number, score in enumerate(barred) if score.kind in _ONLY_WORSE]] = False
+    glitch = slow & ~_supported(barred, distance / bar)
+    return GroupTest(
+        matrix=matrix,
+        metrics=metrics,
+        found=found,
+        scores=barred,
+        slow=slow & ~glitch,
+        fast=fast,
+        cannot_tell=low & ~slow,
+        glitch=glitch,
+        q=np.stack([_q(score.log_p, ladder) for score in barred], axis=1),
+    )
+
+
+def _supported(scores: Sequence[Score], way: Floats) -> Bools:
+    """Which scores rest on more than one value of one run, or have another beside them that points the same way (n, s).
+
+    ``way``: how far each is on the way to its bar. Where a piece has no other score, one value must do.
+    """
+    supported = np.ones(way.shape, dtype=bool)
+    known = ~np.isnan(way)
+    for number, score in enumerate(scores):
+        # Nothing else sees a single core.
+        if not np.any(score.single) or score.kind == "core":
+            continue
+        others = [
+            other
+            for other, each in enumerate(scores)
+            if each.component == score.component
+            and (score.component != "disk" or each.part == score.part)
+            and not np.intersect1d(each.columns, score.columns).size
+        ]
+        if others:
+            with np.errstate(invalid="ignore"):
+                seconded = np.any(way[:, others] > _SUPPORT, axis=1) | ~np.any(known[:, others], axis=1)
+            dead = score.distance <= _DEAD
+            supported[:, number] = ~score.single | seconded | dead
+    return supported

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ahc_server.judge.outliers import Bools, Floats
+from ahc_server.judge.arrays import Bools, Floats
 from ahc_server.measured import Measured
 
 #: Of a measurement whose samples were mostly disturbed, by what nobody noted: the part of its loss that may be excused.

@@ -47,6 +47,11 @@ def number(value: float) -> str:
     return f"{value:,.{digits}f}"
 
 
+def plain_percent(fraction: float) -> str:
+    """A size without a sign: 59 %, 2.1 %."""
+    return percent(abs(fraction)).removeprefix("+")
+
+
 def percent(fraction: float) -> str:
     """With a sign: −59 %, +154 %; one decimal under ten per cent."""
     value = 100 * fraction
@@ -86,7 +91,7 @@ def _scaled(kind: str, value: float, like: float | None, factor: int) -> str:
 def what(metric: Metric) -> str:
     """What a metric measures: "sequential reads (1M)" (of the disk that the title names), "core 3", "sends"."""
     if metric.component == "cpu" and metric.quantity == "events_per_s":
-        return "all cores together" if metric.part == "all" else _part(metric.part)
+        return "all cores together" if metric.part == "all" else part(metric.part)
     if metric.component == "network":
         if metric.part in ("tx", "rx"):
             return {"tx": "sends", "rx": "receives"}[metric.part]
@@ -96,13 +101,47 @@ def what(metric: Metric) -> str:
         return metric.quantity.removesuffix("_per_s").replace("_", " ")
     text = f"{_IO_PATTERNS[seen['pattern']]} ({seen['block']}"
     if metric.component in ("memory", "numa"):
-        text = f"{seen['pattern']}s from {_part(metric.part)} ({seen['block']} blocks"
+        text = f"{seen['pattern']}s from {part(metric.part)} ({seen['block']} blocks"
     text += ", all disks at once)" if seen["together"] else ")"
     if seen["what"].startswith("p"):
         # p99 is the 99th percentile, p999 the 99.9th.
         digits = seen["what"][1:].removesuffix("_us")
         text += f" p{digits[:2]}{'.' + digits[2:] if len(digits) > 2 else ''}"
     return text
+
+
+_TITLES = {
+    "cpu": "CPU",
+    "socket": "CPU {part} against the others",
+    "core": "CPU {part}",
+    "throttling": "CPU",
+    "memory": "memory",
+    "numa": "memory of {part} against the others",
+    "cached": "caches",
+}
+
+
+def title(kind: str, component: str, name: str) -> str:
+    """The piece and how it is looked at: "CPU socket 0 against the others", "disk sdb, random reads"."""
+    text = _TITLES.get(kind)
+    if text is not None:
+        text = text.format(part=part(name))
+        return text if "{part}" in _TITLES[kind] or name == "all" else f"{text} {part(name)}"
+    if component == "disk":
+        return f"disk {name}" if kind in ("disk", "other") else f"disk {name}, {_DISK_TITLES.get(kind, kind)}"
+    if component == "network":
+        return {"tx": "network, sending", "rx": "network, receiving", "rtt": "network, round trips"}.get(
+            kind, "network"
+        )
+    return f"{parts(component, [name])} {part(name)}".strip() if name != "all" else parts(component, [name])
+
+
+_DISK_TITLES = {
+    "sequential": "sequential reads",
+    "random": "random reads",
+    "latency": "times",
+    "unsteady": "steadiness",
+}
 
 
 def parts(component: str, names: Sequence[str]) -> str:
@@ -121,7 +160,8 @@ def disk_label(disk: Disk) -> str:
     return f"{disk.name} ({told})" if told else disk.name
 
 
-def _part(name: str) -> str:
+def part(name: str) -> str:
+    """ "core 3", "socket 0", "NUMA node 1"."""
     if name == "all":
         return "all cores"
     return re.sub(r"(socket|core|node)(\d+)", r"\1 \2", name).replace("-", " ").replace("node", "NUMA node")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ahc_server.judge.outliers import Floats
+from ahc_server.judge.arrays import Floats
 from ahc_server.report.html.markup import Markup, tag
 
 #: Turns of the golden ratio spread points evenly: neighbours in value never share their height.

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ahc_server.judge import wording
+from ahc_server.judge.arrays import Floats
 from ahc_server.judge.features import Metric
 from ahc_server.judge.findings import significant
 from ahc_server.judge.model import Evidence
-from ahc_server.judge.outliers import Floats
 from ahc_server.judge.suspects import GroupTest
 from ahc_server.report.html.cloud import cloud, heights
 from ahc_server.report.html.markup import Markup, join, tag

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ahc_server.judge import wording
-from ahc_server.judge.outliers import Floats
+from ahc_server.judge.arrays import Floats
 
 _LINEAR = 0.03
 #: Marks at these differences, and which of them a narrow screen may leave out.

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ahc_server.judge.arrays import Bools, Floats, Ints
 from ahc_server.judge.model import Verdict
-from ahc_server.judge.outliers import Bools, Floats, Ints
 from ahc_server.judge.scores import Score
 from ahc_server.report.html.cloud import cloud, heights, stretched
 from ahc_server.report.html.markup import Markup, join, tag
