@@ -1,0 +1,58 @@
+"""``ahc compare``: the same fleet before and after."""
+
+from __future__ import annotations
+
+import click
+
+from ahc_agent.errors import UsageError
+from ahc_server.paths import Where
+from ahc_server.store import Store
+
+
+@click.command("compare")
+@click.argument("before", metavar="BEFORE")
+@click.argument("after", metavar="AFTER")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--full", is_flag=True, help="Everything: what did not change, every metric, every node and fact."
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice(["warn", "fail"]),
+    default=None,
+    help="Exit with 1 where something became so much worse; with 3 where a node of BEFORE could not be compared.",
+)
+@click.pass_obj
+def command(where: Where, before: str, after: str, form: str, full: bool, fail_on: str | None) -> None:
+    """What changed between two sessions: for all nodes alike, and who changed otherwise.
+
+    Each node is compared with itself, so nodes of different hardware may stand beside each other. Ends with 3 where the two
+    sessions have nothing in common.
+
+    \b
+    Example: ahc compare before-kernel-6.12 after-kernel-6.12 --fail-on warn
+    """
+    from ahc_server.history.compare import compare
+    from ahc_server.history.draw import json_text, text_width
+    from ahc_server.history.draw.comparison import draw_comparison
+    from ahc_server.history.loading import load
+
+    if before == after:
+        raise UsageError(f"{before} twice: name the session before and the session after")
+    with Store(where.store) as store:
+        comparison = compare(load(store, before), load(store, after), every=full)
+    drawn = (
+        json_text(comparison)
+        if form == "json"
+        else draw_comparison(comparison, width=text_width(), full=full)
+    )
+    click.echo(drawn, nl=False)
+    status = 0
+    if fail_on is not None:
+        worst = comparison.worst
+        if worst == "fail" or (worst == "warn" and fail_on == "warn"):
+            status = 1
+        elif any(gap.blocking for gap in comparison.gaps):
+            status = 3
+    if status:
+        click.get_current_context().exit(status)

@@ -1,0 +1,50 @@
+"""One session's values as arrays, under the names that its nodes use themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import msgspec
+
+from ahc_agent.order import natural_order
+from ahc_server.judge.disks import DiskNames
+from ahc_server.judge.features import Cells, CellWriter, write_measurements
+from ahc_server.judge.network import pair_runs, write_capacities
+from ahc_server.session import NodeRecord, Session
+
+
+class Side(msgspec.Struct, kw_only=True, frozen=True):
+    """One session, as the answers name it. ``data_up_to``: when its newest data came in, UTC."""
+
+    session: str
+    state: str
+    nodes: int
+    data_up_to: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """``records`` by row, in natural order of their ids; ``cells`` refer to these rows. A disk's part is what its node calls
+    it."""
+
+    side: Side
+    created_at_s: float
+    plan: str
+    records: list[NodeRecord]
+    cells: Cells
+
+
+def read(session: Session) -> Reading:
+    """The values of a session. Small beside the session itself, which need not be kept."""
+    records = sorted(session.nodes, key=lambda record: (natural_order(record.node), record.node))
+    rows = {record.machine: row for row, record in enumerate(records)}
+    writer = CellWriter()
+    write_measurements(session, rows, DiskNames(), writer)
+    for run in pair_runs(session, rows):
+        write_capacities(run, len(records), writer)
+    times = [session.created_at_s]
+    times += [at for step in session.steps for at in (step.started_at_s, step.ended_at_s) if at is not None]
+    newest = datetime.fromtimestamp(max(times), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    side = Side(session=session.name, state=session.state, nodes=len(records), data_up_to=newest)
+    return Reading(side, session.created_at_s, session.plan, records, writer.cells())
