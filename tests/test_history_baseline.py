@@ -1,0 +1,175 @@
+"""A baseline finds what all nodes of a delivery share; it names no machine, and is only held to its like."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ahc_agent.errors import CannotAnswer, NoData, UsageError
+from ahc_agent.facts import Inventory
+from ahc_server.history.baseline import Baseline, baseline_of
+from ahc_server.history.check import Check, check
+from ahc_server.history.draw.baseline import draw_baseline, draw_baselines, draw_check
+from ahc_server.history.folder import BaselineFolder
+from tests.history_helpers import Machines, Run
+from tests.judge_helpers import inventory
+
+
+def baseline(machines: Machines, run: Run | None = None) -> Baseline:
+    return baseline_of(
+        machines.read(run or machines.run("old")), "r640", dict.fromkeys(machines.names, "pass")
+    )
+
+
+def serious(checked: Check) -> list[tuple[str, str, str]]:
+    return [(f.element, f.component, f.kind) for f in checked.findings if f.severity != "info"]
+
+
+@settings(max_examples=10)
+@given(seed=st.integers(0, 2**32 - 1), size=st.integers(5, 20))
+def test_the_same_machines_measured_again_are_as_they_were(seed: int, size: int) -> None:
+    machines = Machines(size, seed=seed)
+    assert serious(check(machines.read(machines.run("new")), baseline(machines))) == []
+
+
+def test_a_delivery_whose_memory_is_slow_throughout_is_found() -> None:
+    machines = Machines(20)
+
+    def bios(inventory: Inventory) -> None:
+        inventory.system.bios.version = "2.0"
+
+    def old_bios(inventory: Inventory) -> None:
+        inventory.system.bios.version = "1.0"
+
+    base = baseline(machines, machines.run("old").inventory("", old_bios))
+    delivery = machines.run("new").slow("", "memory", 0.9).inventory("", bios)
+    checked = check(machines.read(delivery), base)
+    assert serious(checked) == [("group:g1", "memory", "slow")]
+    [finding] = checked.findings
+    assert finding.effect == pytest.approx(-0.1, abs=0.01)
+    assert finding.nodes == machines.names
+    assert finding.cause == "BIOS is 2.0, the baseline had 1.0"
+    assert finding.metrics[0].expected is not None and finding.metrics[0].value is not None
+
+
+def test_what_two_deliveries_may_differ_is_nothing() -> None:
+    machines = Machines(20)
+    base = baseline(machines)
+    delivery = machines.run("new").slow("", "memory", 0.97).slow("", "cpu", 0.98).slow("", "disk", 0.97)
+    assert check(machines.read(delivery), base).findings == []
+
+
+def test_a_single_slow_node_is_found_also_where_it_has_no_peers() -> None:
+    machines = Machines(20)
+    base = baseline(machines)
+    delivery = machines.run("new", ["n1", "n2"]).slow("n2", "disk", 0.65)
+    checked = check(machines.read(delivery), base)
+    assert serious(checked) == [("node:n2", "disk", "slow")]
+    assert checked.findings[0].severity == "fail"
+
+
+def test_a_node_is_not_told_again_for_what_its_whole_group_is_off() -> None:
+    machines = Machines(20)
+    delivery = machines.run("new").slow("", "cpu", 0.8).slow("n4", "cpu", 0.8)
+    checked = check(machines.read(delivery), baseline(machines))
+    assert serious(checked) == [("group:g1", "cpu", "slow"), ("node:n4", "cpu", "slow")]
+
+
+def test_only_nodes_that_passed_count() -> None:
+    machines = Machines(20)
+    run = machines.run("old").slow("n1", "disk", 0.1)
+    verdicts = dict.fromkeys(machines.names, "pass") | {"n1": "fail"}
+    made = baseline_of(machines.read(run), "r640", verdicts)
+    assert [group.nodes for group in made.groups] == [19]
+    with pytest.raises(NoData, match="no node passed"):
+        baseline_of(machines.read(machines.run("bad")), "x", dict.fromkeys(machines.names, "fail"))
+
+
+def test_of_a_group_too_small_to_be_judged_a_baseline_is_made_and_says_so() -> None:
+    machines = Machines(2)
+    made = baseline_of(machines.read(machines.run("old")), "pair", dict.fromkeys(machines.names, "unknown"))
+    assert [(group.nodes, group.judged) for group in made.groups] == [(2, False)]
+    assert "too few to be judged" in draw_baseline(made)
+
+
+def of_kind(machines: Machines, name: str, **kind: object) -> Run:
+    run = machines.run(name)
+    run.inventories = {each: inventory(**kind) for each in machines.names}  # type: ignore[arg-type]
+    return run
+
+
+def test_sizes_within_six_per_cent_are_the_same_hardware_and_another_cpu_is_not() -> None:
+    machines = Machines(8)
+    base = baseline(machines)
+    near = check(machines.read(of_kind(machines, "near", memory=187 * 2**30, disks=(980 * 10**9,))), base)
+    assert [group.compared_with is not None for group in near.groups] == [True]
+    other = check(machines.read(of_kind(machines, "other", cpu="EPYC 7302")), base)
+    [group] = other.groups
+    assert group.compared_with is None and group.why is not None
+    assert group.why.startswith("CPU 2 × EPYC 7302")
+    assert [gap.blocking for gap in other.gaps] == [True]
+
+
+def test_a_baseline_names_no_machine() -> None:
+    machines = Machines(3)
+
+    def secret(inventory: Inventory) -> None:
+        inventory.system.serial, inventory.system.uuid, inventory.system.hostname = (
+            "SECRET-1",
+            "SECRET-2",
+            "SECRET-3",
+        )
+        inventory.disks[0] = msgspec.structs.replace(inventory.disks[0], serial="SECRET-4", wwn="SECRET-5")
+        inventory.nics[0] = msgspec.structs.replace(inventory.nics[0], mac="SECRET-6")
+
+    made = baseline(machines, machines.run("old").inventory("", secret))
+    assert b"SECRET" not in msgspec.json.encode(made)
+    assert not any(name.encode() + b'"' in msgspec.json.encode(made) for name in machines.names)
+
+
+def test_the_folder_keeps_what_it_is_given(tmp_path: Path) -> None:
+    machines = Machines(4)
+    folder = BaselineFolder(tmp_path / "state" / "ahc.db")
+    assert folder.names() == [] and "No baselines" in draw_baselines([])
+    made = baseline(machines)
+    file = folder.save(made)
+    assert folder.names() == ["r640"]
+    assert msgspec.json.encode(folder.load("r640")) == msgspec.json.encode(made)
+    assert msgspec.json.encode(folder.load(str(file))) == msgspec.json.encode(made)
+    with pytest.raises(UsageError, match="--replace"):
+        folder.save(made)
+    folder.save(made, replace=True)
+    assert [each.name for each in file.parent.iterdir()] == ["r640.json"]
+    folder.remove("r640")
+    for gone in (folder.load, folder.remove):
+        with pytest.raises(NoData, match="no baseline"):
+            gone("r640")
+
+
+@pytest.mark.parametrize("name", ["", "..", "a b", ".hidden", "x" * 101, "a\n"])
+def test_names_that_could_leave_the_folder_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError):
+        BaselineFolder(tmp_path / "ahc.db").remove(name)
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"{}", b"[1]", b'{"schema":"ahc.baseline/2"}', b"\xff\xfe", b"[" * 100_000]
+)
+def test_a_file_that_is_no_baseline_is_refused(tmp_path: Path, text: bytes) -> None:
+    folder = BaselineFolder(tmp_path / "ahc.db")
+    folder.path.mkdir()
+    (folder.path / "bad.json").write_bytes(text)
+    with pytest.raises(CannotAnswer, match="no baseline of AHC"):
+        folder.load("bad")
+
+
+def test_the_text_of_a_check_says_what_was_compared_with_what() -> None:
+    machines = Machines(6)
+    text = draw_check(check(machines.read(machines.run("new").slow("", "cpu", 0.8)), baseline(machines)))
+    assert text.startswith("Session new (6 nodes")
+    assert "against baseline r640, made from old" in text
+    assert "CPU of all its nodes −20 % against baseline r640 (6 nodes)" in text
