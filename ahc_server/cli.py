@@ -11,11 +11,18 @@ from ahc_server import __version__
 from ahc_server.paths import Where, default_store
 
 COMMANDS = {
+    "baseline": (
+        "ahc_server.commands.baseline",
+        "command",
+        "what a delivery did, kept for the next of the same model",
+    ),
+    "compare": ("ahc_server.commands.compare", "command", "the same fleet before and after"),
     "confirm": (
         "ahc_server.commands.confirm",
         "command",
         "measure a session's suspects again, and join both runs",
     ),
+    "history": ("ahc_server.commands.history", "command", "when something changed, over many sessions"),
     "import": ("ahc_server.commands.import_", "command", "take results of others into the store"),
     "lab": ("ahc_server.commands.lab", "command", "a fleet in a box on this machine, with faults on purpose"),
     "report": ("ahc_server.commands.report", "command", "who is different, how much, and why"),
