@@ -11,6 +11,7 @@ from ahc_agent.order import natural_order
 from ahc_server.judge.disks import DiskNames
 from ahc_server.judge.features import Cells, CellWriter, write_measurements
 from ahc_server.judge.network import pair_runs, write_capacities
+from ahc_server.judge.second import split_repeats
 from ahc_server.session import NodeRecord, Session
 
 
@@ -36,7 +37,11 @@ class Reading:
 
 
 def read(session: Session) -> Reading:
-    """The values of a session. Small beside the session itself, which need not be kept."""
+    """The values of a session, as its plan measured them; what was measured again in doubt (``ahc confirm``) has its own report.
+
+    Small beside the session itself, which need not be kept.
+    """
+    session, _ = split_repeats(session)
     records = sorted(session.nodes, key=lambda record: (natural_order(record.node), record.node))
     rows = {record.machine: row for row, record in enumerate(records)}
     writer = CellWriter()

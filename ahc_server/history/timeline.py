@@ -122,8 +122,12 @@ class _Telling:
             for place, step in own_steps(each):
                 if self._rows[place] in wanted:
                     own[place].append(_Found(each.pieces, step))
-        told = [self._shared_point(found) for found in _joined(shared)]
-        told += [self._own_point(place, found) for place, of in sorted(own.items()) for found in _joined(of)]
+        told = [self._shared_point(found) for found in _joined(shared, by_disk=False)]
+        told += [
+            self._own_point(place, found)
+            for place, of in sorted(own.items())
+            for found in _joined(of, by_disk=True)
+        ]
         return told
 
     def _shared_point(self, found: Sequence[_Found]) -> Point:
@@ -225,11 +229,11 @@ def _told(aligned: Aligned, row: int, session: int, *, exact: bool = False) -> I
     return next((each.inventory for each in records if each is not None and each.inventory is not None), None)
 
 
-def _joined(found: Sequence[_Found]) -> list[list[_Found]]:
-    """One entry for each component (of disks each disk), session and direction: the clearest, then what goes with it."""
+def _joined(found: Sequence[_Found], *, by_disk: bool) -> list[list[_Found]]:
+    """One entry for each component (``by_disk``: for each disk), session and direction: the clearest, then what goes with it."""
     by: dict[tuple[str, str, int, bool], list[_Found]] = {}
     for each in found:
-        part = each.pieces.parts[each.step.part] if each.pieces.component == "disk" else ""
+        part = each.pieces.parts[each.step.part] if by_disk and each.pieces.component == "disk" else ""
         by.setdefault((each.pieces.component, part, each.step.first, each.step.size < 0), []).append(each)
     for (component, part, first, worse), mine in list(by.items()):
         # Of two sockets one is faster because the other is slower.
