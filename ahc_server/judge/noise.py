@@ -132,7 +132,11 @@ def halves(distance: Floats) -> Halves | None:
     spread = float(np.sqrt((_mad(low) ** 2 + _mad(high) ** 2) / 2))
     if gap <= _HALVES_APART * (1 + _FEW_MORE_APART / count) * max(spread, 1e-4):
         return None
-    return Halves(slower=distance < (np.median(low) + np.median(high)) / 2, gap=gap)
+    slower = distance < (np.median(low) + np.median(high)) / 2
+    # A few nodes that are slow to the same degree are the middle of any lower third that holds them.
+    if min(np.sum(slower), count - np.sum(slower)) < least:
+        return None
+    return Halves(slower=slower, gap=gap)
 
 
 def _mad(values: Floats) -> float:
