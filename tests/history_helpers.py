@@ -13,7 +13,7 @@ from ahc_agent.measure import Measurement
 from ahc_agent.wire.messages import Identity, TaskOutcome
 from ahc_server.history.reading import Reading, read
 from ahc_server.session import NodeRecord, OutcomeRecord, Session
-from tests.judge_helpers import STANDARD, inventory, measurement
+from tests.judge_helpers import STANDARD, disturbed, inventory, measurement
 
 Draw = Callable[[np.random.Generator], float]
 DAY_S = 86_400.0
@@ -26,7 +26,7 @@ def normal(random: np.random.Generator) -> float:
 @dataclass
 class Run:
     """One session under construction. ``factors``: (node, component, part or quantity or "") → what is left of a rate;
-    node "" is all nodes."""
+    node "" is all nodes. ``steal``: node → the part of its time that others took."""
 
     name: str
     names: list[str]
@@ -34,6 +34,7 @@ class Run:
     factors: dict[tuple[str, str, str], float] = field(default_factory=dict)
     missing: set[tuple[str, str]] = field(default_factory=set)
     ci95: float = 0.0
+    steal: dict[str, float] = field(default_factory=dict)
     plan: str = "standard"
     hosts: int | None = None
 
@@ -102,7 +103,9 @@ class Machines:
                     )
                     value = value * left if metric[4] else value / left
                     more = {"ci95": run.ci95 * value} if run.ci95 else {}
-                    taken.append(measurement(*metric[:5], value, **more))
+                    one = measurement(*metric[:5], value, **more)
+                    steal = run.steal.get(name, run.steal.get("", 0.0))
+                    taken.append(disturbed(one, steal) if steal else one)
                 outcome = TaskOutcome(status="ok", started_at_unix_s=1_714_557_600.0, measurements=taken)
                 hosts = run.hosts or len(run.names)
                 outcomes.append(

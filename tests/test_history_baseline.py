@@ -173,3 +173,13 @@ def test_the_text_of_a_check_says_what_was_compared_with_what() -> None:
     assert text.startswith("Session new (6 nodes")
     assert "against baseline r640, made from old" in text
     assert "CPU of all its nodes −20 % against baseline r640 (6 nodes)" in text
+
+
+def test_what_disturbed_all_nodes_alike_excuses_none_of_them() -> None:
+    machines = Machines(12)
+    base = baseline(machines)
+    delivery = machines.run("new").slow("n2", "cpu", 0.7)
+    delivery.steal = {"": 0.3}
+    assert serious(check(machines.read(delivery), base)) == [("node:n2", "cpu", "slow")]
+    delivery.steal = {"n2": 0.4}
+    assert serious(check(machines.read(delivery), base)) == []

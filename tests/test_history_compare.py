@@ -300,3 +300,15 @@ def test_text_is_free_of_control_characters_and_within_its_width() -> None:
     )
     assert "\x1b" not in text
     assert max(map(len, text.splitlines())) <= 100
+
+
+def test_what_disturbed_this_run_alone_excuses_a_loss_and_what_disturbed_all_does_not() -> None:
+    machines = Machines(12)
+    excused = machines.run("after").slow("n2", "cpu", 0.8)
+    excused.steal = {"n2": 0.3}
+    [change] = compared(machines, after=excused).changed
+    assert (change.node, change.severity) == ("n2", "info") and "repeat" in change.summary
+    shared = machines.run("after").slow("n2", "cpu", 0.8)
+    shared.steal = {"": 0.3}
+    [change] = compared(machines, after=shared).changed
+    assert (change.node, change.severity) == ("n2", "warn")

@@ -3,8 +3,8 @@
 A series is cut so that the cost is least, over all ways to cut it (dynamic programming: Jackson et al., "An algorithm for
 optimal partitioning of data on an interval", 2005). A value costs its squared distance from its segment's median, in
 spreads, and never more than a limit: a single value far off costs less than a segment of its own, and makes none (Fearnhead and
-Rigaill, "Changepoint detection in the presence of outliers", 2019). Every cut costs a little more than one such limit, so
-that two values in a row are the least that can be a new level.
+Rigaill, "Changepoint detection in the presence of outliers", 2019). Every cut costs a little more than one such limit, and
+two values in a row are the least that can be a new level.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from ahc_server.judge.arrays import Floats
 
 #: What a cut costs, in units of what a single far value costs at most.
 _CUT = 1.1
+#: Values that make a level.
+_SHORTEST = 2
 
 
 def cuts(series: Floats, sigma: float, spreads: float, least: float) -> list[int]:
@@ -31,10 +33,12 @@ def cuts(series: Floats, sigma: float, spreads: float, least: float) -> list[int
     limit = spreads**2
     if _cost(series, sigma, limit) <= _CUT * limit:
         return []  # no cut can save what it costs
-    best = np.zeros(count + 1)
+    best = np.full(count + 1, np.inf)
+    best[0] = 0.0
     before = np.zeros(count + 1, dtype=np.int64)
-    for end in range(1, count + 1):
-        costs = np.array([best[start] + _cost(series[start:end], sigma, limit) for start in range(end)])
+    for end in range(_SHORTEST, count + 1):
+        starts = range(end - _SHORTEST + 1)
+        costs = np.array([best[start] + _cost(series[start:end], sigma, limit) for start in starts])
         costs[1:] += _CUT * limit
         before[end] = int(np.argmin(costs))
         best[end] = costs[before[end]]

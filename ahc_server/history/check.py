@@ -20,7 +20,16 @@ from ahc_server.history.matched import Against, against, base_of
 from ahc_server.history.model import Gap
 from ahc_server.history.pieces import Changes, Pieces, kinds_of, piece_title, pieces_of
 from ahc_server.history.reading import Reading, Side
-from ahc_server.history.robust import LEAST_PEERS, effect, few_nodes, floor_of, medians, noise, spoken
+from ahc_server.history.robust import (
+    LEAST_PEERS,
+    effect,
+    excuse_of,
+    few_nodes,
+    floor_of,
+    medians,
+    noise,
+    spoken,
+)
 from ahc_server.judge import wording
 from ahc_server.judge.arrays import Floats, Ints
 from ahc_server.judge.findings import rounded, significant
@@ -217,12 +226,11 @@ def _of_nodes(
     aligned: Aligned, beside: Against, rest: Floats, name: str, limits: Thresholds
 ) -> list[Finding]:
     rows = beside.rows
-    doubt = np.where(rest < 0, aligned.doubt[0][rows], 0.0)
     changes = Changes(
         metrics=beside.metrics,
         distance=rest,
         error=aligned.error[0][rows],
-        excuse=-np.log1p(-np.clip(doubt, 0.0, 0.95)),
+        excuse=np.where(rest < 0, excuse_of(aligned.doubt[0][rows], rest), 0.0),
     )
     worst: dict[tuple[int, str, bool], tuple[float, Pieces, int]] = {}
     for each in pieces_of(changes):

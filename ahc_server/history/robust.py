@@ -125,3 +125,11 @@ def bars(distance: Floats, error: Floats, limits: Limits, *, is_rate: bool, prio
     least = floor_of(limits, is_rate, int(np.max(present, initial=0)))
     bar = np.maximum(spreads * np.hypot(sigma, error), least)
     return np.where(present >= LEAST_PEERS, bar, np.nan)
+
+
+def excuse_of(doubt: Floats, distance: Floats) -> Floats:
+    """(n, m): how much of each distance disturbances could explain. What disturbed the peers just as much explains no difference
+    from them."""
+    with_peers = np.sum(~np.isnan(distance), axis=0) >= LEAST_PEERS
+    usual = np.where(with_peers, medians(np.where(np.isnan(distance), np.nan, doubt), 0), 0.0)
+    return np.asarray(-np.log1p(-np.clip(doubt - usual, 0.0, 0.95)), dtype=np.float64)

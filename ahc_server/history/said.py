@@ -14,7 +14,7 @@ from ahc_server.history.factchanges import Change, causes
 from ahc_server.history.levels import Level
 from ahc_server.history.model import MetricChange, NodeChange, SharedChange
 from ahc_server.history.pieces import Changes, Pieces, piece_title, pieces_of
-from ahc_server.history.robust import LEAST_PEERS, TWO_RUNS, bars, effect, medians, spoken
+from ahc_server.history.robust import LEAST_PEERS, TWO_RUNS, bars, effect, excuse_of, medians, spoken
 from ahc_server.judge import wording
 from ahc_server.judge.arrays import Floats, Ints
 from ahc_server.judge.findings import rounded, significant
@@ -130,12 +130,12 @@ def node_changes(
     alone = len(rows) < LEAST_PEERS
     base = change if alone else own
     # A run that was disturbed explains a loss if it is the later one, and a gain if it is the earlier.
-    doubt = np.where(base < 0, aligned.doubt[1][rows], aligned.doubt[0][rows])
+    before, after = (excuse_of(aligned.doubt[k][rows], base) for k in (0, 1))
     changes = Changes(
         metrics=aligned.metrics,
         distance=base,
         error=np.hypot(aligned.error[0][rows], aligned.error[1][rows]),
-        excuse=-np.log1p(-np.clip(doubt, 0.0, 0.95)),
+        excuse=np.where(base < 0, after, before),
     )
     odd: dict[int, list[_Odd]] = {}
     for each in pieces_of(changes):
