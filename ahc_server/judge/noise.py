@@ -134,7 +134,8 @@ def halves(distance: Floats) -> Halves | None:
         return None
     slower = distance < (np.median(low) + np.median(high)) / 2
     # A few nodes that are slow to the same degree are the middle of any lower third that holds them.
-    if min(np.sum(slower), count - np.sum(slower)) < least:
+    fewer = int(np.sum(slower))
+    if not least <= fewer <= count - least:
         return None
     return Halves(slower=slower, gap=gap)
 
