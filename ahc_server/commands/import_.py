@@ -10,7 +10,7 @@ import click
 
 from ahc_agent.errors import FileFormatError, UsageError
 from ahc_server.collector import no_collector
-from ahc_server.importers import Unrecognised, read_file
+from ahc_server.importers import Unrecognised, read
 from ahc_server.importers.files import RESULTS, Candidate, find, shown
 from ahc_server.importers.session import Gathering, gathering_for, write
 from ahc_server.paths import Where
@@ -75,7 +75,7 @@ def _gather(candidates: list[Candidate], gathering: Gathering) -> _Told:
     told = _Told()
     for candidate in candidates:
         try:
-            for form, source, imported in read_file(candidate.path):
+            for form, source, imported in read(candidate):
                 before = len(gathering.taken)
                 gathering.add(source, imported)
                 if len(gathering.taken) > before:

@@ -14,10 +14,10 @@ import msgspec
 
 from ahc_agent.errors import FileFormatError
 from ahc_server.importers import edeploy, ironic, own
-from ahc_server.importers.files import read_text, shown
+from ahc_server.importers.files import Candidate, read_candidate, shown
 from ahc_server.importers.model import Format, Imported, Source, Unrecognised
 
-__all__ = ["FORMATS", "Format", "Imported", "Source", "Unrecognised", "read_file", "recognise"]
+__all__ = ["FORMATS", "Format", "Imported", "Source", "Unrecognised", "read", "read_file", "recognise"]
 
 #: Asked in this order; the first that knows the content reads it.
 FORMATS: tuple[Format, ...] = (
@@ -40,8 +40,14 @@ def recognise(source: Source) -> Format | None:
 
 def read_file(path: Path) -> Iterator[tuple[Format, Source, Imported]]:
     """Every machine in a file. Raises Unrecognised where no format fits, FileFormatError where one does and is broken."""
-    text, at_unix_s = read_text(path)
-    whole = Source(shown(path), text, _json(shown(path), text), at_unix_s, path.stem)
+    return read(Candidate(path, named=True))
+
+
+def read(candidate: Candidate) -> Iterator[tuple[Format, Source, Imported]]:
+    """As ``read_file``."""
+    text, at_unix_s = read_candidate(candidate)
+    name = shown(candidate.path)
+    whole = Source(name, text, _json(name, text), at_unix_s, candidate.path.stem)
     for source in _documents(whole):
         form = recognise(source)
         if form is None:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ahc_agent.errors import FileFormatError, UsageError
+from ahc_server.importers import archive
+from ahc_server.importers.archive import MAX_FILE_BYTES, MAX_FILES
 from ahc_server.importers.model import Unrecognised
 
-MAX_FILE_BYTES = 16 * 2**20
-MAX_FILES = 100_000
 #: Files of these names are meant to be results: what cannot be read of them is a loss, in a folder too.
 RESULTS = frozenset({".hw", ".json"})
 #: Ways in which compressed files begin.
@@ -29,16 +29,19 @@ _PLAIN = bytes([*b"\n\t\r", *range(0x20, 0x7F)])
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One file. ``named``: the operator named it and not only its folder."""
+    """One file. ``named``: the operator named it and not only its folder. ``packed``: its content and when it was last
+    written, where it is a file of an archive; its path then begins with the archive's."""
 
     path: Path
     named: bool
+    packed: tuple[bytes, float] | None = None
 
 
 def find(paths: Sequence[str]) -> list[Candidate]:
-    """All regular files of the paths, each once; those of folders by name, hidden ones left out.
+    """All regular files of the paths, each once; those of folders by name, hidden ones left out. Of an archive that is named
+    its files.
 
-    Raises UsageError where a path is not there, or is neither file nor folder.
+    Raises UsageError where a path is not there, or is neither file nor folder; FileFormatError for a broken archive.
     """
     found: dict[str, Candidate] = {}
     for name in paths:
@@ -50,7 +53,7 @@ def find(paths: Sequence[str]) -> list[Candidate]:
         if stat.S_ISDIR(mode):
             files = _files_of(path)
         elif stat.S_ISREG(mode):
-            files = iter([Candidate(path, named=True)])
+            files = _packed(path) if archive.is_archive(path) else iter([Candidate(path, named=True)])
         else:
             raise UsageError(f"{name}: neither a file nor a folder")
         for candidate in files:
@@ -74,6 +77,19 @@ def _files_of(folder: Path) -> Iterator[Candidate]:
                 yield Candidate(path, named=False)
 
 
+def _packed(path: Path) -> Iterator[Candidate]:
+    for each in archive.members(path, shown(path)):
+        yield Candidate(path / each.path, named=False, packed=(each.data, each.at_unix_s))
+
+
+def read_candidate(candidate: Candidate) -> tuple[str, float]:
+    """As ``read_text``, of files of archives too."""
+    if candidate.packed is None:
+        return read_text(candidate.path)
+    data, at_unix_s = candidate.packed
+    return _text(shown(candidate.path), data), at_unix_s
+
+
 def read_text(path: Path) -> tuple[str, float]:
     """The file's text and when it was last written. Raises FileFormatError, Unrecognised.
 
@@ -94,17 +110,21 @@ def read_text(path: Path) -> tuple[str, float]:
         raise FileFormatError(
             name, f"larger than {MAX_FILE_BYTES // 2**20} MiB, which no machine's results are"
         )
+    return _text(name, data), max(0.0, status.st_mtime)
+
+
+def _text(name: str, data: bytes) -> str:
     packed = next((kind for start, kind in _PACKED.items() if data.startswith(start)), None)
     if packed is not None:
         raise Unrecognised(name, f"compressed ({packed})", remedy="unpack it first")
     if b"\0" in data:
         raise Unrecognised(name, "holds NUL bytes: no text")
     if data.isascii() and not data.translate(None, _PLAIN):
-        return data.decode("ascii"), max(0.0, status.st_mtime)
+        return data.decode("ascii")
     text = data.decode("utf-8-sig", errors="replace")
     if not text.replace("\n", " ").replace("\t", " ").replace("\r", " ").isprintable():
         text = "".join(c if c.isprintable() or c in "\n\t\r" else " " for c in text)
-    return text, max(0.0, status.st_mtime)
+    return text
 
 
 def shown(path: Path) -> str:

@@ -32,13 +32,13 @@ _FAST_ROW = re.compile(
 )
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*+)*+")
 _NUMBER = r"[-+]?(?:\d++\.?\d*+|\.\d++)(?:[eE][-+]?\d++)?"
-_TOKEN = re.compile(
+#: A string, a number or a word of Python's, as a pattern with the groups "string", "number" and "word".
+VALUE = (
     r"(?P<string>(?P<prefix>[uUbB]?)(?:'(?P<single>(?:[^'\\\n]|\\.)*+)'|\"(?P<double>(?:[^\"\\\n]|\\.)*+)\"))"
     rf"|(?P<number>{_NUMBER})[lL]?(?![\w.])"
     r"|(?P<word>None|True|False|[-+]?(?:nan|inf))(?!\w)"
-    r"|(?P<mark>[\[\](),])",
-    re.DOTALL,
 )
+_TOKEN = re.compile(rf"{VALUE}|(?P<mark>[\[\](),])", re.DOTALL)
 _ESCAPE = re.compile(
     r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{1,3})|(\n)|(.))", re.DOTALL
 )
@@ -49,11 +49,12 @@ _INNER = frozenset("()[]")
 
 def looks_like_rows(text: str) -> bool:
     """Whether a file begins as a list of tuples does."""
-    at = _after_blank(text, 0)
-    return text[at : at + 1] in _CLOSING and text[(inner := _after_blank(text, at + 1)) : inner + 1] in _INNER
+    at = after_blank(text, 0)
+    return text[at : at + 1] in _CLOSING and text[(inner := after_blank(text, at + 1)) : inner + 1] in _INNER
 
 
-def _after_blank(text: str, at: int) -> int:
+def after_blank(text: str, at: int) -> int:
+    """Where blanks and comments from ``at`` on end."""
     blank = _BLANK.match(text, at)
     return blank.end() if blank is not None else at
 
@@ -150,7 +151,7 @@ class _Reader:
             if token["string"] is not None and not wants_item:
                 if not pieces or items[-1] is None:
                     raise self._error("a comma was expected")
-                items[-1] += _unescaped(token)
+                items[-1] += unescaped(token)
                 pieces += 1
                 if pieces > _MAX_PIECES:
                     raise self._error(f"a value of more than {_MAX_PIECES:,} pieces")
@@ -179,7 +180,7 @@ class _Reader:
         return token
 
     def _skip_blank(self) -> None:
-        self._at = _after_blank(self._text, self._at)
+        self._at = after_blank(self._text, self._at)
 
     def _error(self, problem: str, remedy: str = "") -> FileFormatError:
         line = self._text.count("\n", 0, self._at) + 1
@@ -195,12 +196,13 @@ def _as_row(items: list[str | None]) -> Row | None:
 
 def _value(token: re.Match[str]) -> str | None:
     if token["string"] is not None:
-        return _unescaped(token)
+        return unescaped(token)
     word = token["word"]
     return None if word == "None" else str(word or token["number"])
 
 
-def _unescaped(token: re.Match[str]) -> str:
+def unescaped(token: re.Match[str]) -> str:
+    """The text of a string that ``VALUE`` matched."""
     body = token["single"] if token["single"] is not None else token["double"]
     return printable(_ESCAPE.sub(_letter, body)) if "\\" in body else str(body)
 
