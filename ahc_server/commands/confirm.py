@@ -10,6 +10,7 @@ import click
 
 from ahc_agent.errors import AhcError, CannotAnswer
 from ahc_server import watch
+from ahc_server.commands.options import limits_option
 from ahc_server.control import Agents, ListAgents, Repeat, RepeatedStep
 from ahc_server.paths import Where
 from ahc_server.store import Store
@@ -17,6 +18,7 @@ from ahc_server.store import Store
 if TYPE_CHECKING:
     from ahc_server.judge.model import Finding, Report
     from ahc_server.judge.repeats import Choice
+    from ahc_server.judge.thresholds import Tables
     from ahc_server.session import Session
 
 
@@ -38,8 +40,11 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="How long to wait for a server that went away.",
 )
+@limits_option
 @click.pass_obj
-def command(where: Where, session: str | None, wait_nodes: float, give_up: float) -> None:
+def command(
+    where: Where, session: str | None, wait_nodes: float, give_up: float, limits: Tables | None
+) -> None:
     """Measure the suspects of SESSION (the newest, by default) again, beside as many healthy peers, and join both runs.
 
     What the second run shows too is confirmed; what it does not is told as a glitch, or as unstable. May be asked again and
@@ -48,16 +53,18 @@ def command(where: Where, session: str | None, wait_nodes: float, give_up: float
     \b
     Example: ahc confirm rack7
     """
-    if not confirm(where, session, wait_nodes, give_up):
+    if not confirm(where, session, wait_nodes, give_up, limits):
         raise CannotAnswer("none of the suspects could be measured again")
 
 
-def confirm(where: Where, name: str | None, wait_nodes_s: float, give_up_s: float) -> bool:
+def confirm(
+    where: Where, name: str | None, wait_nodes_s: float, give_up_s: float, limits: Tables | None
+) -> bool:
     """Do it, and say so on standard error. False where there are suspects, and none could be measured again.
 
     Raises AhcError; what was measured before stays whatever happens.
     """
-    session, report = _judged(where, name)
+    session, report = _judged(where, name, limits)
     name = session.name
     if session.state not in ("done", "stopped"):
         raise CannotAnswer(f"session {name} is {session.state}: wait for its end")
@@ -87,19 +94,19 @@ def confirm(where: Where, name: str | None, wait_nodes_s: float, give_up_s: floa
         click.echo(f"what {name} has measured stands; `ahc confirm {name}` asks for this again", err=True)
         raise
     watch.tell_end(standing)
-    _, report = _judged(where, name)
+    _, report = _judged(where, name, limits)
     asked = {(node, trial.measures) for trial in choice.trials for node in trial.suspects}
     for finding in _about(report, asked):
         click.echo(f"{finding.severity}: {finding.summary}", err=True)
     return True
 
 
-def _judged(where: Where, name: str | None) -> tuple[Session, Report]:
+def _judged(where: Where, name: str | None, limits: Tables | None) -> tuple[Session, Report]:
     from ahc_server.judge import judge_session
 
     with Store(where.store) as store:
         session = store.load_session(name)
-    return session, judge_session(session, generated_at="")
+    return session, judge_session(session, generated_at="", limits=limits)
 
 
 def _choose(where: Where, session: Session, report: Report, wait_nodes_s: float, give_up_s: float) -> Choice:

@@ -12,9 +12,11 @@ from typing import cast
 import click
 
 from ahc_agent.errors import NoData
+from ahc_server.commands.options import limits_option
 from ahc_server.ids import Prefer
 from ahc_server.judge import judge
 from ahc_server.judge.model import Report
+from ahc_server.judge.thresholds import Tables
 from ahc_server.paths import Where
 from ahc_server.report.formats import FORMATS, Drawing, draw
 from ahc_server.report.output import write_whole
@@ -46,6 +48,7 @@ _PIPE_WIDTH = 120
     default=None,
     help="Exit with 1 where a node is so bad, or worse; with 3 where a node could not be judged.",
 )
+@limits_option
 @click.option(
     "--unique-id",
     type=click.Choice(["serial", "uuid", "mac"]),
@@ -64,6 +67,7 @@ def command(
     outliers: bool,
     full: bool,
     fail_on: str | None,
+    limits: Tables | None,
     unique_id: str,
 ) -> None:
     """Who is different from its peers, how much, and what to check.
@@ -71,6 +75,7 @@ def command(
     \b
     Example: ahc report --session rack7 --format json --fail-on fail
     Example: ahc report --format html --output rack7.html
+    Example: ahc report --limits site.yaml
     """
     with Store(where.store) as store:
         session = store.load_session(name, cast(Prefer, unique_id))
@@ -79,7 +84,7 @@ def command(
     # A large session is millions of objects that all stay: the cycle collector need not look through them.
     gc.freeze()
     try:
-        judgement = judge(session, generated_at=newest_time(session))
+        judgement = judge(session, generated_at=newest_time(session), limits=limits)
     finally:
         gc.unfreeze()
     sections = Sections(groups=groups, categories=categories, outliers=outliers, full=full)

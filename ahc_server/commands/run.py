@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
+from ahc_agent.errors import UsageError
 from ahc_server import watch
+from ahc_server.commands.options import limits_option
 from ahc_server.control import Submit
 from ahc_server.paths import Where
 from ahc_server.plan import find_plan, read_plan
+
+if TYPE_CHECKING:
+    from ahc_server.judge.thresholds import Tables
 
 
 @click.command()
@@ -42,6 +49,7 @@ from ahc_server.plan import find_plan, read_plan
     is_flag=True,
     help="Then measure the suspects again, beside as many healthy peers, and join both runs.",
 )
+@limits_option
 @click.pass_obj
 def command(
     where: Where,
@@ -51,6 +59,7 @@ def command(
     wait_nodes: float,
     give_up: float,
     confirm: bool,
+    limits: Tables | None,
 ) -> None:
     """Run PLAN (a YAML file, or a shipped plan: quick, standard, network) on the agents that are there.
 
@@ -59,6 +68,8 @@ def command(
     \b
     Example: ahc run quick --session rack7 --nodes 40 --confirm
     """
+    if limits is not None and not confirm:
+        raise UsageError("--limits is what --confirm judges by: say both, or give it to `ahc report`")
     path = find_plan(plan)
     text = read_plan(path).text
     name, machines = watch.submit(
@@ -78,4 +89,4 @@ def command(
     if confirm:
         from ahc_server.commands.confirm import confirm as measure_again
 
-        measure_again(where, name, wait_nodes, give_up)
+        measure_again(where, name, wait_nodes, give_up, limits)

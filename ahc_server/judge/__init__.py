@@ -39,7 +39,7 @@ from ahc_server.judge.network import pair_runs, write_capacities
 from ahc_server.judge.oddities import odd_nodes, oddities
 from ahc_server.judge.populations import populations
 from ahc_server.judge.suspects import GroupTest, examine
-from ahc_server.judge.thresholds import SHARED, Thresholds
+from ahc_server.judge.thresholds import SHIPPED, Tables
 from ahc_server.session import NodeRecord, Session
 
 _RANK = {"fail": 0, "warn": 1, "info": 2}
@@ -57,13 +57,14 @@ class Judgement:
     tests: list[GroupTest]
 
 
-def judge_session(session: Session, *, generated_at: str, thresholds: Thresholds | None = None) -> Report:
-    """Judge a session. ``generated_at`` is written into the report as it is."""
-    return judge(session, generated_at=generated_at, thresholds=thresholds).report
+def judge_session(session: Session, *, generated_at: str, limits: Tables | None = None) -> Report:
+    """Judge a session. ``generated_at`` is written into the report as it is. ``limits``: by default those that are shipped."""
+    return judge(session, generated_at=generated_at, limits=limits).report
 
 
-def judge(session: Session, *, generated_at: str, thresholds: Thresholds | None = None) -> Judgement:
+def judge(session: Session, *, generated_at: str, limits: Tables | None = None) -> Judgement:
     """As ``judge_session``, with the tests behind the report."""
+    chosen = limits or SHIPPED
     session, repeats = split_repeats(session)
     # Of two reasons for one gap the first is told: the order of the data must not choose it.
     session = replace(
@@ -87,13 +88,14 @@ def judge(session: Session, *, generated_at: str, thresholds: Thresholds | None 
     cells = writer.cells()
     made = matrices(cells, grouping.groups, len(records))
     tables = [table([int(row) for row in matrix.rows], inventories, disks) for matrix in made]
-    limits_of = [_limits(thresholds, [records[int(row)] for row in matrix.rows]) for matrix in made]
+    thresholds = [chosen.holding_for([records[int(row)] for row in matrix.rows]) for matrix in made]
     tests = examine(
         cells,
         made,
         [[(fact.component, codes) for fact, codes in each.batches()] for each in tables],
         [layouts_of([inventories[int(row)] for row in matrix.rows]) for matrix in made],
-        limits_of,
+        thresholds,
+        disks,
     )
 
     ran = counted(session, rows)
@@ -101,12 +103,12 @@ def judge(session: Session, *, generated_at: str, thresholds: Thresholds | None 
     broken, isolated = broken_connections(runs, fleet.names, lost)
     coverage = [lost_nodes(fleet, session)]
     findings = list(broken)
-    for number, (test, facts, limits) in enumerate(zip(tests, tables, limits_of, strict=True)):
+    for number, (test, facts, holding) in enumerate(zip(tests, tables, thresholds, strict=True)):
         group = f"g{number + 1}"
         members = [int(row) for row in test.matrix.rows]
         odd = oddities(facts, group, fleet.names, disks)
-        coverage.append(gaps(test, cells, fleet, group, limits, isolated, odd.explained))
-        slow, remarks = accused(test, fleet.names, disks, limits)
+        coverage.append(gaps(test, cells, fleet, group, holding, isolated, odd.explained))
+        slow, remarks = accused(test, fleet.names, disks, holding)
         blamed, causes = with_causes(slow, test, facts, disks, ran)
         parted, halved = populations(test, group, fleet.names, facts, {members[each.place] for each in slow})
         coverage.append(Coverage(parted, halved))
@@ -120,17 +122,9 @@ def judge(session: Session, *, generated_at: str, thresholds: Thresholds | None 
         findings += part.findings
     unjudged = set().union(*(part.unjudged for part in coverage))
     report = _report(session, generated_at, fleet, grouping, findings, unjudged)
-    report = msgspec.structs.replace(report, notes=[*report.notes, *again.notes()])
+    by = [chosen.note] if chosen.note else []
+    report = msgspec.structs.replace(report, notes=[*by, *report.notes, *again.notes()])
     return Judgement(report=report, nodes=fleet.names, tests=tests)
-
-
-def _limits(chosen: Thresholds | None, records: Sequence[NodeRecord]) -> Thresholds:
-    """Virtual machines and containers that share a host disturb each other: there small differences tell nothing."""
-    if chosen is not None:
-        return chosen
-    hosts = Counter(record.identity.physical_host for record in records if record.identity.physical_host)
-    shared = sum(count for count in hosts.values() if count > 1)
-    return SHARED if 2 * shared > len(records) else Thresholds()
 
 
 def _ungrouped(grouping: Grouping, fleet: Fleet) -> Coverage:

@@ -6,8 +6,11 @@ surely 0.5 % slower is not a black sheep.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+
+from ahc_server.session import NodeRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +36,10 @@ KINDS: Mapping[str, Limits] = {
     "memory": Limits(floor=0.030, fail=0.30, noise=0.004),
     "numa": Limits(floor=0.025, fail=0.30, noise=0.004),
     "cached": Limits(floor=0.050, fail=0.30, noise=0.010),
-    "sequential": Limits(floor=0.030, fail=0.30, noise=0.010, extra=0.7),
-    "sequential writes": Limits(floor=0.030, fail=0.30, noise=0.010, extra=0.7),
-    "random": Limits(floor=0.050, fail=0.30, noise=0.012, extra=1.2),
-    "random writes": Limits(floor=0.050, fail=0.30, noise=0.012, extra=1.2),
+    "sequential": Limits(floor=0.030, fail=0.30, noise=0.010, extra=0.5),
+    "sequential writes": Limits(floor=0.030, fail=0.30, noise=0.010, extra=0.5),
+    "random": Limits(floor=0.050, fail=0.30, noise=0.012, extra=0.8),
+    "random writes": Limits(floor=0.050, fail=0.30, noise=0.012, extra=0.8),
     "disk": Limits(floor=0.030, fail=0.30, noise=0.008, extra=0.5),
     "unsteady": Limits(floor=0.100, fail=1.00, noise=0.030),
     "latency": Limits(floor=0.300, fail=1.00, noise=0.080),
@@ -50,14 +53,15 @@ KINDS: Mapping[str, Limits] = {
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """``alarms``: chance that a healthy node is accused by one kind of evidence.
+    """``alpha``: the rate of false findings that is tolerated among all findings. ``alarms``: chance that a healthy node is
+    accused by one kind of evidence, at most, however many sheep there are.
 
     ``spread_limit``: where peers differ among themselves by more than this (one standard deviation), nobody is judged.
     ``least_peers``: the smallest group in which one can tell who is different.
     """
 
     kinds: Mapping[str, Limits] = field(default_factory=lambda: KINDS)
-    alarms: float = 2e-4
+    alarms: float = 5e-4
     alpha: float = 0.005
     spread_limit: float = 0.25
     least_peers: int = 3
@@ -68,20 +72,40 @@ class Thresholds:
 
 
 #: Where nodes share a host (virtual machines, containers): what their host does to them is no fault of theirs.
-SHARED = Thresholds(
-    kinds={
-        **KINDS,
-        "cpu": Limits(floor=0.05, fail=0.25, noise=0.010),
-        "socket": Limits(floor=0.05, fail=0.25, noise=0.010),
-        "core": Limits(floor=0.10, fail=0.25, noise=0.020, extra=0.5),
-        "throttling": Limits(floor=0.05, fail=0.10, noise=0.010),
-        "memory": Limits(floor=0.10, fail=0.30, noise=0.020),
-        "numa": Limits(floor=0.10, fail=0.30, noise=0.020),
-        "cached": Limits(floor=0.10, fail=0.30, noise=0.020),
-        **dict.fromkeys(
-            ("disk", "sequential", "sequential writes", "random", "random writes"),
-            Limits(floor=0.10, fail=0.30, noise=0.030, extra=1.0),
-        ),
-        "unsteady": Limits(floor=0.30, fail=1.00, noise=0.050),
-    }
-)
+SHARED_KINDS: Mapping[str, Limits] = {
+    "cpu": Limits(floor=0.05, fail=0.25, noise=0.010),
+    "socket": Limits(floor=0.05, fail=0.25, noise=0.010),
+    "core": Limits(floor=0.10, fail=0.25, noise=0.020, extra=0.5),
+    "throttling": Limits(floor=0.05, fail=0.10, noise=0.010),
+    "memory": Limits(floor=0.10, fail=0.30, noise=0.020),
+    "numa": Limits(floor=0.10, fail=0.30, noise=0.020),
+    "cached": Limits(floor=0.10, fail=0.30, noise=0.020),
+    **dict.fromkeys(
+        ("disk", "sequential", "sequential writes", "random", "random writes"),
+        Limits(floor=0.10, fail=0.30, noise=0.030, extra=1.0),
+    ),
+    "unsteady": Limits(floor=0.30, fail=1.00, noise=0.050),
+}
+
+OWN = Thresholds()
+SHARED = Thresholds(kinds={**KINDS, **SHARED_KINDS})
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """Limits for machines of their ``own``, and for those that have ``shared`` a host. ``note``: where they come from, for
+    the report; empty for those above."""
+
+    own: Thresholds = OWN
+    shared: Thresholds = SHARED
+    note: str = ""
+
+    def holding_for(self, records: Sequence[NodeRecord]) -> Thresholds:
+        """Virtual machines and containers that share a host disturb each other: there small differences tell nothing."""
+        hosts = Counter(record.identity.physical_host for record in records if record.identity.physical_host)
+        shared = sum(count for count in hosts.values() if count > 1)
+        return self.shared if 2 * shared > len(records) else self.own
+
+
+#: Those above, which hold where nobody chose others.
+SHIPPED = Tables()
