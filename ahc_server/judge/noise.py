@@ -27,7 +27,8 @@ _SHAPE_VALUES, _SHAPE_GUESS = 60.0, 0.45
 _MOST_VALUES = 200
 _LOPSIDED = 1.2
 _SETTLE, _CLEARLY_SICK = 4, 1e-5
-_HEAVIEST = 1.5
+#: Tails are never taken for lighter than this, nor for heavier: a few nodes can look like either by chance.
+_LIGHTEST, _HEAVIEST = 0.2, 1.5
 #: Logarithms of the probabilities at which limits are tabulated, and the limits of the normal distribution there.
 _LOG_P = np.concatenate([np.linspace(np.log(0.5), -60.0, 240), np.linspace(-62.0, -2000.0, 200)])
 _NORMAL = np.array([-NormalDist().inv_cdf(np.exp(max(log_p, -60.0))) for log_p in _LOG_P])
@@ -197,14 +198,14 @@ def noise_of(spread: Spread, shape: float, *, nodes: int, extra: float = 0.0) ->
     tail = (_SHAPE_VALUES * shape + spread.count * spread.shape) / (_SHAPE_VALUES + spread.count)
     if nodes < _SMALL_GROUP:
         extra += _SMALL_EXTRA * (_SMALL_GROUP - nodes) / _SMALL_GROUP
-    return Noise(spread.sigma, min(max(tail, 0.0), _HEAVIEST), extra)
+    return Noise(spread.sigma, min(max(tail, _LIGHTEST), _HEAVIEST), extra)
 
 
 def _limit(tail: float, alarms: float) -> float:
     """Number of spreads that healthy noise exceeds downwards with probability ``alarms``."""
     normal = -NormalDist().inv_cdf(alarms)
     laplace = float(-np.log(2 * alarms) / np.log(2.0) / _MAD_TO_SIGMA)
-    return normal + min(max(tail, 0.0), _HEAVIEST) * (laplace - normal)
+    return normal + min(max(tail, _LIGHTEST), _HEAVIEST) * (laplace - normal)
 
 
 def _limits(tail: float) -> Floats:
