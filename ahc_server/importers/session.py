@@ -65,7 +65,7 @@ class Gathering:
         identity = identity_of(imported.inventory, source.stem)
         machine = identity.machine
         content = sha256("\0".join((machine, source.text)).encode())
-        task = f"{_uid(self.session)}-{content.hexdigest()[:32]}"
+        task = f"{session_uid(self.session)}-{content.hexdigest()[:32]}"
         if machine in self.known:
             if self.known[machine] == task:
                 self.again += 1
@@ -126,7 +126,7 @@ def write(store: Store, gathering: Gathering) -> None:
 def _create(store: Store, session: str, taken: Sequence[Taken]) -> int:
     oldest_s = min(each.at_unix_s for each in taken)
     number = store.create_session(
-        session, _uid(session), PLAN_NAME, "# imported results\n", (), oldest_s, "done"
+        session, session_uid(session), PLAN_NAME, "# imported results\n", (), oldest_s, "done"
     )
     machines = tuple(each.identity.machine for each in taken)
     store.apply(number, [StepStarted(_STEP, _JOB, "inventory", 1, machines, oldest_s)])
@@ -143,7 +143,7 @@ def _records(each: Taken) -> list[Record]:
     ]
 
 
-def _uid(session: str) -> str:
+def session_uid(session: str) -> str:
     """Begins the session's task ids; from its name, which is unique in a store."""
     return f"import-{sha256(session.encode()).hexdigest()[:16]}"
 
