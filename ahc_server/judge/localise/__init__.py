@@ -1,0 +1,22 @@
+"""The network: which card, cable, switch or path is bad, from flows between pairs of nodes. Pure: arrays in, culprits out.
+
+::
+
+    model       flows of rounds in, culprits out
+    racks       who hangs on one switch, where nobody told
+    levels      what is usual for a flow of its kind
+    noise       how far healthy flows stray
+    families    the elements that could be bad, and how well each explains what is slow
+    explain     the fewest elements that explain the data
+    silence     where nothing comes through at all
+    culprits    from explanations to culprits, pairs, and what cannot be told
+
+See ``docs/network.md``.
+"""
+
+from __future__ import annotations
+
+from ahc_server.judge.localise.localiser import localise
+from ahc_server.judge.localise.model import Answer, Culprit, Flows, Network
+
+__all__ = ["Answer", "Culprit", "Flows", "Network", "localise"]

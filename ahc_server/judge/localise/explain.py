@@ -1,0 +1,178 @@
+"""The fewest elements that explain what is slow: greedily, the one that explains most first, until none is worth its price.
+
+An element's price is the logarithm of how many there are to choose from. What an accepted element explains is taken away from
+all others, and so is the doubt about it: a flow that runs through something bad says little of the rest of its way. At the
+end each element has to stand on its own against all others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ahc_server.judge.arrays import Bools, Floats, Ints
+from ahc_server.judge.localise.families import Estimates, Family, estimate, flows_of
+from ahc_server.judge.localise.noise import FlowNoise, log_chance
+
+_ROUNDS = 40
+#: Chance that a healthy network has anything to explain, and share of false elements among many.
+ALPHA = 0.01
+#: A flow through something bad stands this part of its effect less firmly.
+_LOOSER = 0.15
+#: Part of what an element explains that nothing else may explain better.
+_OWN = 0.5
+_KEEPS = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """An element that was accepted: ``family`` is its number, ``group`` its key in it."""
+
+    family: int
+    group: int
+    effect: float
+    gain: float
+    log_p: float
+    flows: Ints
+
+
+@dataclass(slots=True)
+class Explanation:
+    """``expected`` (k,): what the elements leave of each flow (ln, 0 is all). ``cost``: how improbable the flows are with them,
+    and what the elements cost."""
+
+    taken: list[Taken]
+    expected: Floats
+    scale: Floats
+    cost: float
+    hidden: Bools = field(default_factory=lambda: np.zeros(0, dtype=bool))
+
+
+def explain(value: Floats, families: Sequence[Family], noise: FlowNoise) -> Explanation:
+    """``value`` (k,): ln of each flow against what is usual."""
+    state = _State(value, families, noise)
+    for _ in range(_ROUNDS):
+        if not state.accept():
+            break
+    state.settle()
+    expected, scale = state.expected(), state.scale()
+    misfit = -float(np.sum(noise.log_density(value - expected, scale)))
+    return Explanation(state.taken, expected, scale, misfit + len(state.taken) * state.price)
+
+
+class _State:
+    def __init__(self, value: Floats, families: Sequence[Family], noise: FlowNoise) -> None:
+        self.value = value
+        self.families = families
+        self.noise = noise
+        self.taken: list[Taken] = []
+        self.candidates = sum(family.groups for family in families)
+        self.price = float(np.log(max(self.candidates, 1) / ALPHA))
+        self._best = np.zeros(len(value))
+
+    def expected(self, without: Taken | None = None) -> Floats:
+        if without is None:
+            return self._best
+        best = np.zeros(len(self.value))
+        for each in self.taken:
+            if each is not without:
+                best[each.flows] = np.minimum(best[each.flows], each.effect)
+        return best
+
+    def scale(self, expected: Floats | None = None) -> Floats:
+        best = self._best if expected is None else expected
+        return np.asarray(np.hypot(self.noise.scale, _LOOSER * best))
+
+    def estimates(self, family: Family, expected: Floats) -> Estimates:
+        scale = self.scale(expected)
+        left = self.value - expected
+        # Where something bad limits a flow more than all others would, it says nothing of them.
+        tells = ~((expected < 0) & (left > 2 * scale))
+        return estimate(family, left, scale, tells, self.noise)
+
+    def passes(self, family: Family, seen: Estimates, ease: float = 1.0) -> Bools:
+        with np.errstate(invalid="ignore"):
+            return np.asarray(
+                (seen.count >= family.least)
+                & (seen.effect < -family.floor * ease)
+                & (log_chance(seen.z) < ease * -self.price)
+                & (seen.gain > ease * self.price)
+            )
+
+    def accept(self) -> bool:
+        """Take all elements that explain their flows better than any other does."""
+        found: list[tuple[int, Estimates, Ints]] = []
+        top = np.zeros(len(self.value))
+        mine = {(each.family, each.group) for each in self.taken}
+        for number, family in enumerate(self.families):
+            seen = self.estimates(family, self._best)
+            good = np.flatnonzero(self.passes(family, seen))
+            good = np.array([group for group in good.tolist() if (number, group) not in mine], dtype=np.int64)
+            if len(good):
+                found.append((number, seen, good))
+                gain = np.zeros(family.groups)
+                gain[good] = seen.gain[good]
+                np.maximum.at(top, family.flow, gain[family.key])
+        chosen = []
+        for number, seen, good in found:
+            family = self.families[number]
+            for group in good.tolist():
+                flows = flows_of(family, group)
+                slow = flows[self.value[flows] - self._best[flows] < seen.effect[group] / 2]
+                if len(slow) and np.mean(top[slow] <= seen.gain[group] * (1 + 1e-9)) >= _OWN:
+                    chosen.append(self._taken(number, group, seen, flows))
+        # Two that explain the same flows equally well: the first, or both would be named.
+        chosen.sort(key=lambda each: (-each.gain, each.family, each.group))
+        free = np.ones(len(self.value), dtype=bool)
+        before = len(self.taken)
+        for each in chosen:
+            slow = each.flows[self.value[each.flows] - self._best[each.flows] < each.effect / 2]
+            if np.mean(free[slow]) >= _OWN:
+                free[slow] = False
+                self.taken.append(each)
+        for each in self.taken[before:]:
+            self._best[each.flows] = np.minimum(self._best[each.flows], self._total(each))
+        return len(self.taken) > before
+
+    def _taken(self, number: int, group: int, seen: Estimates, flows: Ints) -> Taken:
+        return Taken(
+            number,
+            group,
+            float(seen.effect[group]),
+            float(seen.gain[group]),
+            float(log_chance(seen.z[group])),
+            flows,
+        )
+
+    def _total(self, each: Taken) -> float:
+        return each.effect
+
+    def settle(self) -> None:
+        """Each element once more against all others; those that the others explain are dropped, the weakest first."""
+        for each in sorted(self.taken, key=lambda one: one.gain):
+            others = self.expected(without=each)
+            family = self.families[each.family]
+            part = Family(
+                family.member, *_one(family, each.group), 1, family.floor, family.least, family.spread
+            )
+            seen = self.estimates(part, others)
+            place = self.taken.index(each)
+            if self.passes(part, seen, _KEEPS)[0]:
+                self.taken[place] = Taken(
+                    each.family,
+                    each.group,
+                    float(seen.effect[0]),
+                    float(seen.gain[0]),
+                    min(each.log_p, 0.0),
+                    each.flows,
+                )
+            else:
+                del self.taken[place]
+        self._best = self.expected(without=Taken(-1, -1, 0.0, 0.0, 0.0, np.zeros(0, dtype=np.int64)))
+
+
+def _one(family: Family, group: int) -> tuple[Ints, Ints]:
+    flow = flows_of(family, group)
+    return flow, np.zeros(len(flow), dtype=np.int64)

@@ -1,0 +1,89 @@
+"""What the localiser is given and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from ahc_server.judge.arrays import Floats, Ints
+
+#: "rate": flows are slower than they should be; "rtt": round trips take longer; "dead": nothing comes through.
+Witness = Literal["rate", "rtt", "dead"]
+Kind = Literal["node", "leaf", "link", "pair"]
+Way = Literal["tx", "rx"]
+
+
+@dataclass(frozen=True, slots=True)
+class Flows:
+    """k flows, each from row ``source`` to row ``destination`` in round ``round``, all (k,).
+
+    ``rate``: bytes/s, 0 where nothing came through, NaN where only times were measured. ``rtt_us``: NaN where not measured.
+    Flows of one round ran at the same time.
+    """
+
+    round: Ints
+    source: Ints
+    destination: Ints
+    rate: Floats
+    rtt_us: Floats
+
+    def __len__(self) -> int:
+        return len(self.round)
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """``leaf`` (n,): number into ``leaves`` of the switch that each node hangs on, −1 where it is not known. ``speed`` (n,): what
+    each card could do at best in bytes/s, NaN where it is not known: flows between cards of different speeds are not like."""
+
+    nodes: int
+    flows: Flows
+    leaf: Ints
+    leaves: Sequence[str] = ()
+    speed: Floats | None = None
+
+    @property
+    def knows_racks(self) -> bool:
+        """Whether there are racks to tell apart."""
+        return len(np.unique(self.leaf[self.leaf >= 0])) > 1
+
+
+@dataclass(frozen=True, slots=True)
+class Culprit:
+    """One element that explains what is wrong.
+
+    ``nodes``: rows of the node, of the ends of the pair, of all nodes behind the leaf or the link. ``leaves``: names of the
+    leaf, of both leaves of a link; of racks that were only inferred there is none. ``way``: None is both. ``effect``:
+    relative, −0.36 is 36 % slower, a round trip of 2.5 times the usual is −1.5. ``log_p``: ln of the chance that a healthy
+    element looks so. ``value`` and ``expected``: of the flows through it, in bytes/s or µs. ``flows``: numbers of those that
+    prove it, the clearest first, of ``seen`` that could have.
+    """
+
+    kind: Kind
+    witness: Witness
+    nodes: tuple[int, ...]
+    way: Way | None
+    effect: float
+    log_p: float
+    value: float
+    expected: float
+    flows: Ints
+    seen: int
+    leaves: tuple[str, ...] = ()
+    also: tuple[Witness, ...] = ()
+
+
+@dataclass(slots=True)
+class Answer:
+    """``culprits``, the clearest first. ``notes``: what cannot be told, one sentence each. ``tested`` (n,): flows that
+    each node was judged by; ``undecided``: pairs of rows that are slow, where either end may be the reason. ``hidden``: rows
+    whose own share cannot be told, as all their flows run through something else that is bad."""
+
+    culprits: list[Culprit] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    tested: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    undecided: list[Culprit] = field(default_factory=list)
+    hidden: list[int] = field(default_factory=list)

@@ -1,0 +1,103 @@
+"""The table of the localiser's goals on labelled networks, beside a simple rule.
+
+.venv/bin/python -m benchmarks.judge_networks --seeds 0:60
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Callable
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from ahc_server.judge.localise import localise
+from benchmarks.networks.generate import LAST_LOOK, Network, generate
+from benchmarks.networks.read import answers_of, network_of
+from benchmarks.networks.score import Answer, Result, figures, score
+
+
+def current(network: Network) -> list[Answer]:
+    """The localiser of this checkout."""
+    return answers_of(localise(network_of(network.document)), network.names)
+
+
+RULES: dict[str, Callable[[Network], list[Answer]]] = {"current": current}
+
+
+def run(seeds: range, rules: list[str], *, last_look: bool = False) -> dict[str, list[Result]]:
+    scored: dict[str, list[Result]] = {name: [] for name in rules}
+    for seed in seeds:
+        network = generate(seed, last_look=last_look)
+        for name in rules:
+            start = time.perf_counter()
+            answers = RULES[name](network)
+            seconds = time.perf_counter() - start
+            result = score(network, answers)
+            result.seconds = seconds
+            result.flows = sum(map(len, network.document["rounds"]))
+            scored[name].append(result)
+    return scored
+
+
+def table(scored: dict[str, list[Result]]) -> str:
+    columns = {name: figures(results) for name, results in scored.items()}
+    lines = [f"{'':44} {'goal':>7}  " + "  ".join(f"{name:>32}" for name in columns)]
+    for rows in zip(*columns.values(), strict=True):
+        goal = f"{'≤' if rows[0].at_most else '≥'} {rows[0].goal:.4g}"
+        cells = []
+        for row in rows:
+            value = "–" if row.value is None else f"{row.value:.3f}"
+            cells.append(f"{row.counts:>16} {value:>8} {'pass' if row.reached else 'FAIL':>6}")
+        lines.append(f"{rows[0].name:44} {goal:>7}  " + "  ".join(cells))
+    slowest = {
+        name: max(results, key=lambda each: each.seconds) for name, results in scored.items() if results
+    }
+    for name, each in slowest.items():
+        total = sum(one.seconds for one in scored[name])
+        lines.append(
+            f"{name}: {total:.1f} s in all, the slowest {each.seconds:.2f} s for {each.flows:,} flows"
+        )
+    return "\n".join(lines)
+
+
+def detail(results: list[Result]) -> str:
+    lines = []
+    for each in results:
+        if each.missed or each.wrong:
+            lines.append(f"seed {each.seed}: {each.scenario}")
+            lines += [f"    missed {text}" for text in each.missed[:8]]
+            lines += [f"    wrong  {text}" for text in each.wrong[:8]]
+    return "\n".join(lines)
+
+
+def seeds(text: str) -> range:
+    first, _, end = text.partition(":")
+    return range(int(first), int(end or int(first) + 1))
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument("--seeds", type=seeds, default=range(60), help="FIRST:END, END not included")
+    options.add_argument(
+        "--rule", action="append", choices=sorted(RULES), help="may be repeated; all by default"
+    )
+    options.add_argument("--detail", action="store_true", help="also every miss and every false answer")
+    options.add_argument(
+        "--last-look", action="store_true", help=f"allow the seeds {LAST_LOOK.start} to {LAST_LOOK.stop - 1}"
+    )
+    chosen = options.parse_args()
+    if not chosen.last_look and any(seed in LAST_LOOK for seed in chosen.seeds):
+        options.error("these seeds are kept for the last look: say --last-look if this is it")
+    scored = run(chosen.seeds, chosen.rule or list(RULES), last_look=chosen.last_look)
+    print(table(scored))
+    if chosen.detail:
+        for name, results in scored.items():
+            print(f"\n{name}\n{detail(results)}")
+
+
+if __name__ == "__main__":
+    main()
