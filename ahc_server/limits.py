@@ -199,9 +199,9 @@ def _drawn(tables: Tables) -> Iterator[str]:
         if kind in SHARED_KINDS or row != tables.own.kinds[kind]:
             yield f"  {kind}: {_drawn_row(kind, row)}"
     yield ""
-    yield "# Chance that a healthy node is accused by one kind of evidence, at most."
+    yield "# Chance that a healthy node is accused by one kind of evidence, at most, however many sheep there are."
     yield f"alarms: {tables.own.alarms:.10f}".rstrip("0")
-    yield "# Chance that anybody at all is accused in a fleet without a fault, for one kind of evidence."
+    yield "# Rate of false findings among all findings that is tolerated."
     yield f"alpha: {tables.own.alpha:.10f}".rstrip("0")
     yield "# Where peers differ among themselves by more (one standard deviation), nobody is judged."
     yield f"spread-limit: {percent(tables.own.spread_limit)}"

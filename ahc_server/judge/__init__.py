@@ -95,7 +95,6 @@ def judge(session: Session, *, generated_at: str, limits: Tables | None = None) 
         [[(fact.component, codes) for fact, codes in each.batches()] for each in tables],
         [layouts_of([inventories[int(row)] for row in matrix.rows]) for matrix in made],
         thresholds,
-        disks,
     )
 
     ran = counted(session, rows)
