@@ -3,20 +3,22 @@
 ::
 
     model       flows of rounds in, culprits out
+    silence     where nothing comes through at all
     racks       who hangs on one switch, where nobody told
     levels      what is usual for a flow of its kind
     noise       how far healthy flows stray
     families    the elements that could be bad, and how well each explains what is slow
     explain     the fewest elements that explain the data
-    silence     where nothing comes through at all
-    culprits    from explanations to culprits, pairs, and what cannot be told
+    paths       single pairs that nothing else explains
+    localiser   one explanation of the rates, and one of the round trips
+    culprits    all of it together: who is named, with which direction and effect
 
 See ``docs/network.md``.
 """
 
 from __future__ import annotations
 
-from ahc_server.judge.localise.localiser import localise
+from ahc_server.judge.localise.culprits import localise
 from ahc_server.judge.localise.model import Answer, Culprit, Flows, Network
 
 __all__ = ["Answer", "Culprit", "Flows", "Network", "localise"]

@@ -1,34 +1,48 @@
-"""From explanations to culprits: which direction, with what effect, proven by which flows."""
+"""The localiser: from a network to its culprits, which direction, with what effect, proven by which flows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ahc_server.judge.arrays import Bools, Floats, Ints
 from ahc_server.judge.localise.explain import Taken
-from ahc_server.judge.localise.localiser import Reading
+from ahc_server.judge.localise.localiser import Reading, read_rates, read_times
 from ahc_server.judge.localise.model import Answer, Culprit, Kind, Network, Way, Witness
+from ahc_server.judge.localise.paths import bad_paths
+from ahc_server.judge.localise.racks import near_flows, racks_of
+from ahc_server.judge.localise.silence import silent
 
 #: The weaker direction belongs to the fault when it lost this part of what the stronger one lost, and so many errors clear.
 _BOTH_PART, _BOTH_Z = 0.35, 2.5
 _MOST_FLOWS = 12
+#: Error of a median over that of the best location.
+_MEDIAN_ERROR = 1.25
 
 _WAYS: dict[str, Way | None] = {"tx": "tx", "out": "tx", "rx": "rx", "in": "rx"}
 
 
-def answer_of(network: Network, dead: Sequence[Culprit], rate: Reading | None, rtt: Reading | None) -> Answer:
-    answer = Answer(tested=_tested(network))
-    found = list(dead)
+def localise(network: Network) -> Answer:
+    """Name the elements that explain what is slow or silent."""
+    flows = network.flows
+    answer = Answer(tested=np.bincount(np.r_[flows.source, flows.destination], minlength=network.nodes))
+    found = silent(network)
+    near = None
+    if not np.any(network.leaf >= 0):
+        near = near_flows(flows)
+        racks = None if near is None else racks_of(flows, near, network.nodes)
+        if racks is not None:
+            network = replace(network, leaf=racks)
+    rate = read_rates(network, near, {row for each in found if each.kind == "node" for row in each.nodes})
+    rtt = read_times(network, near)
     if rate is not None:
-        found += _culprits(network, rate, "rate")
+        found += _Teller(network, rate, "rate").culprits()
+        found += _paths(network, rate)
     if rtt is not None:
-        for each in _culprits(network, rtt, "rtt"):
-            same = next(
-                (n for n, one in enumerate(found) if (one.kind, one.nodes) == (each.kind, each.nodes)), None
-            )
+        for each in _Teller(network, rtt, "rtt").culprits():
+            same = next((n for n, one in enumerate(found) if _is_same(one, each)), None)
             if same is None:
                 found.append(each)
             elif found[same].witness != "rtt":
@@ -37,98 +51,117 @@ def answer_of(network: Network, dead: Sequence[Culprit], rate: Reading | None, r
     return answer
 
 
-def _tested(network: Network) -> Ints:
-    flows = network.flows
-    return np.bincount(np.r_[flows.source, flows.destination], minlength=network.nodes)
+def _is_same(one: Culprit, other: Culprit) -> bool:
+    """Whether two culprits are one element; of racks that were inferred, whether they have most nodes in common."""
+    if one.kind != other.kind:
+        return False
+    if one.kind != "leaf" or one.leaves:
+        return one.nodes == other.nodes
+    both = set(one.nodes) & set(other.nodes)
+    return 2 * len(both) >= len(set(one.nodes) | set(other.nodes))
 
 
-def _culprits(network: Network, reading: Reading, witness: Witness) -> list[Culprit]:
-    by_element: dict[tuple[Kind, tuple[int, ...]], list[Taken]] = {}
-    for each in reading.explanation.taken:
-        family = reading.families[each.family]
-        by_element.setdefault(_element(network, reading, family.member, each), []).append(each)
-    return [_culprit(network, reading, witness, *element, several) for element, several in by_element.items()]
+@dataclass(frozen=True, slots=True)
+class _Teller:
+    """Puts the elements of one explanation together: both directions of one node are one culprit."""
 
+    network: Network
+    reading: Reading
+    witness: Witness
 
-def _element(network: Network, reading: Reading, member: str, each: Taken) -> tuple[Kind, tuple[int, ...]]:
-    if member in ("tx", "rx", "node"):
-        return "node", (each.group,)
-    if member == "link":
-        flow = each.flows[0]
-        ends = (reading.flows.source[flow], reading.flows.destination[flow])
-        leaves = sorted({int(network.leaf[row]) for row in ends})
-        return "link", tuple(leaves)
-    return "leaf", (each.group,)
+    def culprits(self) -> list[Culprit]:
+        by_element: dict[tuple[Kind, tuple[int, ...]], list[Taken]] = {}
+        for each in self.reading.explanation.taken:
+            by_element.setdefault(self._element(each), []).append(each)
+        return [self._culprit(kind, key, several) for (kind, key), several in by_element.items()]
 
+    def _element(self, each: Taken) -> tuple[Kind, tuple[int, ...]]:
+        member = self.reading.families[each.family].member
+        if member in ("tx", "rx", "node"):
+            return "node", (each.group,)
+        if member == "link":
+            flow = each.flows[0]
+            ends = (self.reading.flows.source[flow], self.reading.flows.destination[flow])
+            return "link", tuple(sorted({int(self.reading.leaf[row]) for row in ends}))
+        return "leaf", (each.group,)
 
-def _culprit(
-    network: Network,
-    reading: Reading,
-    witness: Witness,
-    kind: Kind,
-    key: tuple[int, ...],
-    taken: Sequence[Taken],
-) -> Culprit:
-    own = np.zeros(len(reading.value), dtype=bool)
-    others = np.zeros(len(reading.value))
-    for each in reading.explanation.taken:
-        if any(each is one for one in taken):
-            own[each.flows] = True
+    def _culprit(self, kind: Kind, key: tuple[int, ...], taken: Sequence[Taken]) -> Culprit:
+        reading, names = self.reading, self.network.leaves
+        own = np.zeros(len(reading.logs), dtype=bool)
+        others = np.zeros(len(reading.logs))
+        for each in reading.explanation.taken:
+            if any(each is one for one in taken):
+                own[each.flows] = True
+            else:
+                others[each.flows] = np.minimum(others[each.flows], each.effect)
+        ways = {_WAYS.get(reading.families[each.family].member) for each in taken}
+        way = ways.pop() if len(ways) == 1 else None
+        if self.witness == "rate" and kind != "link":
+            way, own = self._way(others, kind, key[0])
+        effect, flows = _effect(reading, others, own)
+        value, expected = _shown(reading, flows, self.witness)
+        return Culprit(
+            kind=kind,
+            witness=self.witness,
+            nodes=key if kind == "node" else tuple(np.flatnonzero(np.isin(reading.leaf, key)).tolist()),
+            way=way,
+            effect=float(np.expm1(effect)) if self.witness == "rate" else float(-np.expm1(-effect)),
+            log_p=min(each.log_p for each in taken),
+            value=value,
+            expected=expected,
+            flows=reading.number[flows[:_MOST_FLOWS]],
+            seen=int(np.sum(own)),
+            leaves=tuple(names[leaf] for leaf in key) if kind != "node" and names else (),
+        )
+
+    def _way(self, others: Floats, kind: Kind, key: int) -> tuple[Way | None, Bools]:
+        """Which direction is slow, each seen for itself, and the flows of it."""
+        reading = self.reading
+        source, destination = reading.flows.source, reading.flows.destination
+        if kind == "leaf":
+            one, other = reading.leaf[source], reading.leaf[destination]
+            sends, receives = (one == key) & (other != key), (other == key) & (one != key)
         else:
-            others[each.flows] = np.minimum(others[each.flows], each.effect)
-    rows = key if kind == "node" else tuple(np.flatnonzero(np.isin(network.leaf, key)).tolist())
-    leaves = () if kind == "node" else tuple(network.leaves[leaf] for leaf in key)
-    ways = {_WAYS.get(reading.families[each.family].member) for each in taken}
-    way = ways.pop() if len(ways) == 1 else None
-    if witness == "rate" and kind in ("node", "leaf"):
-        way, own = _way(network, reading, others, kind, key[0], way, own)
-    effect, flows = _effect(reading, others, own)
-    value, expected = _shown(reading, flows, witness)
-    return Culprit(
-        kind=kind,
-        witness=witness,
-        nodes=rows,
-        way=way,
-        effect=float(np.expm1(effect)) if witness == "rate" else float(-np.expm1(-effect)),
-        log_p=min(each.log_p for each in taken),
-        value=value,
-        expected=expected,
-        flows=reading.number[flows[:_MOST_FLOWS]],
-        seen=int(np.sum(own)),
-        leaves=leaves,
-    )
+            sends, receives = source == key, destination == key
+        lost = [0.0, 0.0]
+        clear = [0.0, 0.0]
+        for place, side in enumerate((sends, receives)):
+            clean = side & (others == 0)
+            left = reading.value[clean] if np.any(clean) else (reading.value - others)[side]
+            if len(left):
+                lost[place] = float(np.median(left))
+                clear[place] = -lost[place] * len(left) ** 0.5 / (_MEDIAN_ERROR * reading.noise.error)
+        weaker = int(np.argmax(lost))
+        if clear[weaker] > _BOTH_Z and lost[weaker] <= _BOTH_PART * min(lost):
+            return None, sends | receives
+        return ("rx", receives) if weaker == 0 else ("tx", sends)
 
 
-def _way(
-    network: Network, reading: Reading, others: Floats, kind: Kind, key: int, way: Way | None, own: Bools
-) -> tuple[Way | None, Bools]:
-    """Both directions, each for itself: which of them is slow, and the flows that show it."""
-    source, destination = reading.flows.source, reading.flows.destination
-    if kind == "leaf":
-        far = network.leaf[source] != network.leaf[destination]
-        sends, receives = far & (network.leaf[source] == key), far & (network.leaf[destination] == key)
-    else:
-        sends, receives = source == key, destination == key
-    lost: list[float] = []
-    clear: list[float] = []
-    for side in (sends, receives):
-        mine = side & (others == 0)
-        left = reading.value[mine] if np.any(mine) else (reading.value - others)[side]
-        if not len(left):
-            lost.append(0.0)
-            clear.append(0.0)
-            continue
-        lost.append(float(np.median(left)))
-        clear.append(-lost[-1] / (1.25 * reading.noise.error / len(left) ** 0.5))
-    weaker = int(np.argmax(lost))
-    is_both = clear[weaker] > _BOTH_Z and lost[weaker] <= _BOTH_PART * min(lost)
-    if is_both:
-        return None, sends | receives
-    return ("rx", receives) if weaker == 0 else ("tx", sends)
+def _paths(network: Network, reading: Reading) -> list[Culprit]:
+    explained = reading.explanation
+    left = reading.value - explained.expected
+    found = []
+    for path in bad_paths(reading.flows, left, explained.scale, reading.free, network.nodes):
+        value, expected = _shown(reading, path.flows, "rate")
+        found.append(
+            Culprit(
+                kind="pair",
+                witness="rate",
+                nodes=(path.one, path.other),
+                way=None,
+                effect=float(np.expm1(path.effect)),
+                log_p=path.log_p,
+                value=value,
+                expected=expected,
+                flows=reading.number[path.flows[:_MOST_FLOWS]],
+                seen=len(path.flows),
+            )
+        )
+    return found
 
 
 def _effect(reading: Reading, others: Floats, own: Bools) -> tuple[float, Ints]:
-    """The median of the flows that nothing else slows, and those that show it, the slowest first."""
+    """The median of the flows that nothing else slows, and those that show it, the most typical first."""
     clean = own & (others == 0)
     if np.sum(clean) < 2:
         clean = own
@@ -138,9 +171,9 @@ def _effect(reading: Reading, others: Floats, own: Bools) -> tuple[float, Ints]:
 
 
 def _shown(reading: Reading, flows: Ints, witness: Witness) -> tuple[float, float]:
+    """Median of the flows, and what is usual for them, in bytes/s or µs."""
     if not len(flows):
         return float("nan"), float("nan")
     sign = 1 if witness == "rate" else -1
-    usual = float(np.median(reading.usual.expected[flows]))
-    value = float(np.median((reading.usual.expected + reading.value)[flows]))
+    value, usual = float(np.median(reading.logs[flows])), float(np.median(reading.usual[flows]))
     return float(np.exp(sign * value)), float(np.exp(sign * usual))

@@ -68,22 +68,26 @@ def node_families(
 def leaf_families(
     source: Ints, destination: Ints, leaf: Ints, leaves: int, *, floor: float, ways: bool = True
 ) -> list[Family]:
-    """Uplinks (sending, receiving, both) and the ways between two leaves; of flows that leave their rack."""
+    """Uplinks (sending, receiving, both) and the ways between two leaves; of flows that leave their rack. What is
+    not known to be in a rack (−1) is elsewhere."""
     one, other = leaf[source], leaf[destination]
-    far = np.flatnonzero((one != other) & (one >= 0) & (other >= 0))
-    if leaves < 3 or not len(far):
+    up = np.flatnonzero((one != other) & (one >= 0))
+    down = np.flatnonzero((one != other) & (other >= 0))
+    if not len(up):
         return []
-    both = Family("leaf", np.r_[far, far], np.r_[one[far], other[far]], leaves, floor, 4, 0.02)
+    both = Family("leaf", np.r_[up, down], np.r_[one[up], other[down]], leaves, floor, 4, 0.02)
     if not ways:
         return [both]
-    between = one[far] * leaves + other[far]
-    known, key = np.unique(between, return_inverse=True)
-    return [
-        Family("out", far, one[far], leaves, floor, 3, 0.02),
-        Family("in", far, other[far], leaves, floor, 3, 0.02),
+    families = [
+        Family("out", up, one[up], leaves, floor, 3, 0.02),
+        Family("in", down, other[down], leaves, floor, 3, 0.02),
         both,
-        Family("link", far, key, len(known), floor, 4, 0.02),
     ]
+    between = np.flatnonzero((one != other) & (one >= 0) & (other >= 0))
+    if len(between):
+        known, key = np.unique(one[between] * leaves + other[between], return_inverse=True)
+        families.append(Family("link", between, key, len(known), floor, 4, 0.02))
+    return families
 
 
 def estimate(family: Family, value: Floats, scale: Floats, counts: Bools, noise: FlowNoise) -> Estimates:

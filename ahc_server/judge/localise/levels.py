@@ -6,8 +6,6 @@ once. That is no fault, so each kind of flow is compared with its own.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from ahc_server.judge.arrays import Bools, Floats, Ints
@@ -21,18 +19,13 @@ _CAPACITIES = 40
 _WORTH = 0.93
 
 
-@dataclass(frozen=True, slots=True)
-class Usual:
-    """``expected`` (k,): ln of what each flow should reach; ``kind`` (k,): flows of one kind share a level."""
-
-    expected: Floats
-    kind: Ints
-
-
-def kinds(flows: Flows, leaf: Ints, speed: Floats | None) -> Ints:
-    """Numbers of the kinds of flows (k,): by racks (inside, across, unknown) and by the slower card's speed."""
+def kinds(flows: Flows, leaf: Ints, speed: Floats | None, near: Bools | None) -> Ints:
+    """Numbers of the kinds of flows (k,): by racks (inside, across, unknown) and by the slower card's speed. ``near`` (k,): flows
+    that stay inside a rack, where racks are not known."""
     one, other = leaf[flows.source], leaf[flows.destination]
     across = np.where((one < 0) | (other < 0), 2, (one != other).astype(np.int64))
+    if near is not None:
+        across = np.where(across == 2, (~near).astype(np.int64), across)
     if speed is None:
         return across
     slower = np.fmin(speed[flows.source], speed[flows.destination])
@@ -40,8 +33,8 @@ def kinds(flows: Flows, leaf: Ints, speed: Floats | None) -> Ints:
     return np.asarray(across + 3 * code, dtype=np.int64)
 
 
-def usual(value: Floats, flows: Flows, leaf: Ints, kind: Ints, unexplained: Bools | None = None) -> Usual:
-    """``value`` (k,): ln of rates. ``unexplained`` (k,): flows that nothing is known to slow; None at first, when the level is
+def usual(value: Floats, flows: Flows, leaf: Ints, kind: Ints, unexplained: Bools | None = None) -> Floats:
+    """ln of what each flow (k,) should reach, from ``value`` (k,), what it did. ``unexplained`` (k,): flows that nothing is known to slow; None at first, when the level is
     sought where most flows are."""
     expected = np.zeros(len(value))
     for code in np.unique(kind):
@@ -55,7 +48,7 @@ def usual(value: Floats, flows: Flows, leaf: Ints, kind: Ints, unexplained: Bool
         level = densest(left)[0] if unexplained is None else float(np.median(left))
         expected[mine] += level
         _rounds(expected, value, flows.round, mine, free)
-    return Usual(expected, kind)
+    return expected
 
 
 def _rounds(expected: Floats, value: Floats, number: Ints, mine: Ints, free: Ints) -> None:

@@ -1,112 +1,161 @@
-"""From a network to its culprits: rates and round trips, each explained for itself, and joined."""
+"""One explanation of all rates, and one of all round trips: levels, noise, racks and elements, until they fit each other."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ahc_server.judge.arrays import Bools, Floats, Ints
 from ahc_server.judge.localise.explain import Explanation, explain
 from ahc_server.judge.localise.families import Family, leaf_families, node_families
-from ahc_server.judge.localise.levels import Usual, kinds, usual
-from ahc_server.judge.localise.model import Answer, Flows, Network
+from ahc_server.judge.localise.levels import kinds, usual
+from ahc_server.judge.localise.model import Flows, Network
 from ahc_server.judge.localise.noise import FlowNoise, densest, noise_of
-from ahc_server.judge.localise.silence import silent
+from ahc_server.judge.localise.racks import shared_uplinks
 
 _REFINEMENTS = 3
-#: Least effects that matter.
-_RATE_FLOOR, _LEAF_FLOOR, _RTT_FLOOR = -np.log1p(-0.05), -np.log1p(-0.08), np.log1p(0.25)
+#: Least effects that matter: of nodes, and of leaves; relative.
+_RATE_FLOORS = (-float(np.log1p(-0.05)), -float(np.log1p(-0.08)))
+_RTT_FLOORS = (float(np.log1p(0.25)), float(np.log1p(0.25)))
+#: Flows that are faster than usual by so many spreads; where they are this part of all, the usual may be what they are.
+_FASTER, _MANY = 5.0, 0.08
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
     """One kind of evidence with its explanation. ``number`` (j,): the flows it is about; ``value`` (j,): ln of each
-    against what is usual, negative is worse."""
+    against what is ``usual`` (j,), negative is worse. ``leaf`` (n,): racks that the explanation knows of."""
 
     number: Ints
     flows: Flows
-    value: Floats
+    logs: Floats
+    usual: Floats
     families: list[Family]
     noise: FlowNoise
-    usual: Usual
     explanation: Explanation
+    leaf: Ints
+
+    @property
+    def value(self) -> Floats:
+        return self.logs - self.usual
+
+    @property
+    def free(self) -> Bools:
+        """Flows that nothing bad slows."""
+        return np.asarray(self.explanation.expected == 0)
 
 
-def localise(network: Network) -> Answer:
-    """Name the elements that explain what is slow or silent."""
-    from ahc_server.judge.localise.culprits import answer_of
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is read: ``logs`` (j,) of some flows. ``ways``: whether directions differ."""
 
-    dead = silent(network)
-    rate = read_rates(network, {row for each in dead if each.kind == "node" for row in each.nodes})
-    rtt = read_times(network)
-    return answer_of(network, dead, rate, rtt)
+    network: Network
+    number: Ints
+    flows: Flows
+    logs: Floats
+    kind: Ints
+    floors: tuple[float, float]
+    ways: bool
+
+    def families(self, leaf: Ints) -> list[Family]:
+        nodes = node_families(
+            self.flows.source,
+            self.flows.destination,
+            self.network.nodes,
+            floor=self.floors[0],
+            ways=self.ways,
+        )
+        leaves = int(leaf.max(initial=-1)) + 1
+        return nodes + leaf_families(
+            self.flows.source, self.flows.destination, leaf, leaves, floor=self.floors[1], ways=self.ways
+        )
 
 
-def read_rates(network: Network, without: set[int]) -> Reading | None:
+def read_rates(network: Network, near: Bools | None, without: set[int]) -> Reading | None:
+    """Explain the rates of all flows but those of the rows ``without``. ``near`` (k,): flows inside racks, None unknown."""
     flows = network.flows
     good = flows.rate > 0
     for row in without:
         good &= (flows.source != row) & (flows.destination != row)
-    chosen = _some(flows, good)
-    if not len(chosen[0]):
-        return None
-    return _read(network, *chosen, np.log(chosen[1].rate), -1, _RATE_FLOOR, _LEAF_FLOOR, ways=True)
-
-
-def read_times(network: Network) -> Reading | None:
-    chosen = _some(network.flows, network.flows.rtt_us > 0)
-    if not len(chosen[0]):
-        return None
-    return _read(network, *chosen, -np.log(chosen[1].rtt_us), 1, _RTT_FLOOR, _RTT_FLOOR, ways=False)
-
-
-def _some(flows: Flows, good: Bools) -> tuple[Ints, Flows]:
     number = np.flatnonzero(good)
-    picked = Flows(
+    if not len(number):
+        return None
+    some = _some(flows, number)
+    kind = kinds(some, network.leaf, network.speed, None if near is None else near[number])
+    return read(Question(network, number, some, np.log(some.rate), kind, _RATE_FLOORS, ways=True))
+
+
+def read_times(network: Network, near: Bools | None) -> Reading | None:
+    """Explain the round trips."""
+    number = np.flatnonzero(network.flows.rtt_us > 0)
+    if not len(number):
+        return None
+    some = _some(network.flows, number)
+    kind = kinds(some, network.leaf, None, None if near is None else near[number])
+    return read(Question(network, number, some, -np.log(some.rtt_us), kind, _RTT_FLOORS, ways=False))
+
+
+def _some(flows: Flows, number: Ints) -> Flows:
+    return Flows(
         flows.round[number],
         flows.source[number],
         flows.destination[number],
         flows.rate[number],
         flows.rtt_us[number],
     )
-    return number, picked
 
 
-def _read(
-    network: Network,
-    number: Ints,
-    flows: Flows,
-    logs: Floats,
-    sign: int,
-    floor: float,
-    leaf_floor: float,
-    *,
-    ways: bool,
-) -> Reading:
-    kind = kinds(flows, network.leaf, network.speed if ways else None)
-    families = node_families(flows.source, flows.destination, network.nodes, floor=floor, ways=ways)
-    families += leaf_families(
-        flows.source, flows.destination, network.leaf, len(network.leaves), floor=leaf_floor, ways=ways
-    )
-    level = usual(logs, flows, network.leaf, kind)
-    value = logs - level.expected
-    noise = noise_of(_dense_part(value))
-    best: Reading | None = None
-    for _ in range(_REFINEMENTS):
-        found = explain(value, families, noise)
-        reading = Reading(number, flows, value, families, noise, level, found)
-        best = reading
-        free = found.expected == 0
-        level = usual(logs, flows, network.leaf, kind, free)
-        value = logs - level.expected
-        noise = noise_of(value[free])
-    assert best is not None
+def read(question: Question) -> Reading:
+    """The cheapest explanation, over what could be usual and over racks that show."""
+    network = question.network
+    best = _settled(question, network.leaf, None)
+    faster = best.free & (best.value > _FASTER * best.noise.scale)
+    if np.sum(faster) >= max(2, _MANY * len(faster)):
+        other = _settled(question, network.leaf, faster)
+        if other.explanation.cost < best.explanation.cost:
+            best = other
+    if not np.any(network.leaf >= 0):
+        sets = shared_uplinks(question.flows, best.value, best.families, best.explanation.taken, best.noise)
+        if sets:
+            leaf = np.full(network.nodes, -1, dtype=np.int64)
+            for number, rows in enumerate(sorted(sets, key=len)):
+                leaf[rows] = number
+            leaf[leaf >= 0] = np.unique(leaf[leaf >= 0], return_inverse=True)[1]
+            other = _settled(question, leaf, None, best)
+            if other.explanation.cost < best.explanation.cost:
+                best = other
     return best
 
 
+def _settled(question: Question, leaf: Ints, faster: Bools | None, first: Reading | None = None) -> Reading:
+    """An explanation and the levels that go with it. ``faster`` (j,): flows that show what is usual; ``first``: a reading whose
+    levels to begin with."""
+    families = question.families(leaf)
+    logs = question.logs
+
+    def levels(free: Bools | None) -> Floats:
+        return usual(logs, question.flows, question.network.leaf, question.kind, free)
+
+    if first is not None:
+        reading = replace(first, families=families, leaf=leaf)
+        reading = replace(reading, explanation=explain(reading.value, families, reading.noise))
+    else:
+        level = levels(faster)
+        value = logs - level
+        noise = noise_of(_dense_part(value) if faster is None else value[faster])
+        found = explain(value, families, noise)
+        reading = Reading(question.number, question.flows, logs, level, families, noise, found, leaf)
+    for _ in range(_REFINEMENTS - 1):
+        level = levels(reading.free)
+        noise = noise_of((logs - level)[reading.free])
+        found = explain(logs - level, families, noise)
+        reading = replace(reading, usual=level, noise=noise, explanation=found)
+    return reading
+
+
 def _dense_part(value: Floats) -> Floats:
-    """Half of the values, those that lie closest together, mirrored to look like all."""
+    """Three quarters of the values, those nearest to where most are, mirrored to look like all."""
     middle, _ = densest(value)
     away = np.sort(np.abs(value - middle))
     kept = away[: max(2, int(np.ceil(0.75 * len(away))))]

@@ -1,0 +1,163 @@
+"""Who hangs on one switch, where nobody told.
+
+Two ways. Round trips inside a rack are shorter: where most pairs were measured, nodes that are near to the same others
+form a rack; where few were, single flows are known to be near or far. And a bad uplink gives its rack away: nodes that are all
+slow in the same way and to the same degree, though flows between them are good. Such flows prove the cards good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ahc_server.judge.arrays import Bools, Floats, Ints
+from ahc_server.judge.localise.explain import Taken
+from ahc_server.judge.localise.families import Family
+from ahc_server.judge.localise.model import Flows
+from ahc_server.judge.localise.noise import FlowNoise
+
+#: Near and far flows are two kinds when their middles are so many spreads and this distance (ln) apart; near ones are fewer.
+_APART, _LEAST_GAP, _MOST_NEAR, _LEAST_NEAR = 3.0, 0.10, 0.6, 4
+#: Racks are sought where this part of all pairs was measured, of so many nodes at most.
+_DENSE, _MOST_NODES = 0.5, 2048
+#: Nodes of one rack have this part of their near nodes in common; near and far fit the racks for this part of the pairs.
+_COMMON, _FITS = 0.5, 0.93
+#: Suspects of one rack: so many at least; slow to the same degree within so many errors and this part of it.
+_LEAST_SUSPECTS, _ERRORS, _PART = 3, 4.0, 0.12
+
+
+def near_flows(flows: Flows) -> Bools | None:
+    """Which flows (k,) stay inside a rack, by their round trips; None where that does not show."""
+    known = ~np.isnan(flows.rtt_us)
+    if np.sum(known) < 4 * _LEAST_NEAR:
+        return None
+    logs = np.log(flows.rtt_us[known])
+    ordered = np.sort(logs)
+    # What takes far longer than all is a fault and no rack.
+    ordered = ordered[: int(np.ceil(0.95 * len(ordered)))]
+    cut = _split(ordered)
+    if cut is None:
+        return None
+    near = np.zeros(len(flows), dtype=bool)
+    near[known] = logs < cut
+    return near
+
+
+def _split(ordered: Floats) -> float | None:
+    """Where sorted values fall into two clumps (Otsu's threshold); None where they do not."""
+    count = len(ordered)
+    cuts = np.arange(_LEAST_NEAR, int(_MOST_NEAR * count) + 1)
+    if not len(cuts):
+        return None
+    sums = np.cumsum(ordered)
+    below = sums[cuts - 1] / cuts
+    above = (sums[-1] - sums[cuts - 1]) / (count - cuts)
+    place = int(cuts[np.argmax(cuts * (count - cuts) * (above - below) ** 2)])
+    low, high = ordered[:place], ordered[place:]
+    gap = float(np.median(high) - np.median(low))
+    spread = 1.4826 * max(float(np.median(np.abs(side - np.median(side)))) for side in (low, high))
+    if gap < max(_LEAST_GAP, _APART * spread):
+        return None
+    return float(np.median(low) + np.median(high)) / 2
+
+
+def racks_of(flows: Flows, near: Bools, nodes: int) -> Ints | None:
+    """Rack of each node (n,), −1 for those that fit none; None where the flows do not tell."""
+    if nodes > _MOST_NODES:
+        return None
+    known = ~np.isnan(flows.rtt_us)
+    seen = np.zeros((nodes, nodes), dtype=np.float32)
+    close = np.zeros((nodes, nodes), dtype=np.float32)
+    for a, b in ((flows.source, flows.destination), (flows.destination, flows.source)):
+        np.add.at(seen, (a[known], b[known]), 1)
+        np.add.at(close, (a[known], b[known]), near[known])
+    measured = seen > 0
+    if np.sum(measured) < _DENSE * nodes * (nodes - 1):
+        return None
+    is_near = (close > seen / 2).astype(np.float32)
+    np.fill_diagonal(is_near, 1)
+    common = is_near @ is_near
+    size = np.diag(common)
+    together = (is_near > 0) & (common >= _COMMON * (size[:, None] + size[None, :] - common))
+    rack = np.full(nodes, -1, dtype=np.int64)
+    number = 0
+    for row in np.argsort(-size, kind="stable").tolist():
+        if rack[row] < 0:
+            members = np.flatnonzero(together[row] & (rack < 0))
+            if len(members) > 1:
+                rack[members] = number
+                number += 1
+    if number < 2:
+        return None
+    same = (rack[:, None] == rack[None, :]) & (rack >= 0)[:, None]
+    agree = (same == (is_near > 0)) & measured
+    return rack if np.sum(agree) >= _FITS * np.sum(measured) else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Suspect:
+    row: int
+    effect: float
+    error: float
+
+
+def shared_uplinks(
+    flows: Flows, value: Floats, families: Sequence[Family], taken: Sequence[Taken], noise: FlowNoise
+) -> list[Ints]:
+    """Sets of nodes that look as if a common uplink were bad: rows of each."""
+    found: list[Ints] = []
+    for members in (("tx",), ("rx",), ("node",), ("tx", "rx", "node")):
+        suspects: dict[int, _Suspect] = {}
+        for each in taken:
+            if families[each.family].member in members:
+                error = noise.error / max(len(each.flows), 1) ** 0.5
+                suspects[each.group] = _Suspect(each.group, each.effect, error)
+        pool = list(suspects.values())
+        while len(pool) >= _LEAST_SUSPECTS:
+            alike = _alike(pool)
+            if len(alike) < _LEAST_SUSPECTS:
+                break
+            for rows in _contradicted(flows, value, alike):
+                if not any(np.array_equal(rows, one) for one in found):
+                    found.append(rows)
+            gone = {each.row for each in alike}
+            pool = [each for each in pool if each.row not in gone]
+    return found
+
+
+def _alike(pool: list[_Suspect]) -> list[_Suspect]:
+    """The most suspects that are slow to the same degree."""
+    effects = np.array([each.effect for each in pool])
+    reach = np.array([_ERRORS * each.error for each in pool]) + _PART * np.abs(effects)
+    near = np.abs(effects[:, None] - effects[None, :]) <= reach[:, None]
+    best = int(np.argmax(np.sum(near, axis=1)))
+    return [each for each, is_near in zip(pool, near[best].tolist(), strict=True) if is_near]
+
+
+def _contradicted(flows: Flows, value: Floats, alike: list[_Suspect]) -> list[Ints]:
+    """Of suspects, sets between whose nodes flows are good, which they could not be if the cards were bad."""
+    rows = sorted(each.row for each in alike)
+    place_of = {row: place for place, row in enumerate(rows)}
+    between = np.isin(flows.source, rows) & np.isin(flows.destination, rows)
+    bar = float(np.median([each.effect for each in alike])) / 2
+    balance = np.zeros((len(rows), len(rows)))
+    for flow in np.flatnonzero(between).tolist():
+        a, b = place_of[int(flows.source[flow])], place_of[int(flows.destination[flow])]
+        sign = 1.0 if value[flow] > bar else -1.0
+        balance[a, b] += sign
+        balance[b, a] += sign
+    sets: list[list[int]] = []
+    good = np.sum(np.maximum(balance, 0), axis=1)
+    for place in np.argsort(-good, kind="stable").tolist():
+        ties = [float(np.sum(balance[place, one])) for one in sets]
+        if ties and max(ties) >= 0:
+            sets[int(np.argmax(ties))].append(place)
+        else:
+            sets.append([place])
+    return [
+        np.array([rows[place] for place in sorted(one)], dtype=np.int64)
+        for one in sets
+        if len(one) >= _LEAST_SUSPECTS and np.sum(balance[np.ix_(one, one)]) > 0
+    ]
