@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from ahc_server.judge.model import Report
 from ahc_server.judge.thresholds import KINDS, OWN, SHARED, SHIPPED, Limits, Tables
 from ahc_server.limits import GROWING, MEANINGS, RATES, TIMES, draw_limits, parse_limits, read_limits
 from tests.conftest import REPOSITORY
-from tests.import_helpers import Ahc, machine, write_hw
+from tests.import_helpers import WRITTEN_AT, Ahc, machine, write_hw
 from tests.judge_helpers import Fleet, verdicts
 
 FILE = REPOSITORY / "profiles" / "limits.yaml"
@@ -251,21 +252,27 @@ def test_the_report_says_by_which_file_it_judges_and_is_else_the_same() -> None:
 def ahc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ahc:
     """A store with eight machines, the CPU of one of them 8 % slower."""
     ahc = Ahc(tmp_path / "state" / "ahc.db", monkeypatch, capsys)
-    random = np.random.default_rng(1)
-    folder = tmp_path / "files"
-    folder.mkdir()
-    for number in range(8):
-        left = 0.92 if number == 3 else 1.0
-        speeds = [str(round(80_000 * left * random.normal(1, 0.003))) for _ in range(2)]
-        rows = [
-            (*row[:3], str(round(160_000 * left * random.normal(1, 0.003))))
-            if row[1:3] == ("logical", "loops_per_sec")
-            else row
-            for row in machine(number, loops=speeds)
-        ]
-        write_hw(folder / f"n{number}.hw", rows)
-    assert ahc("import", folder, "--session", "s")[0] == 0
+    take(ahc, tmp_path, "s", left=0.92)
     return ahc
+
+
+def take(ahc: Ahc, folder: Path, session: str, *, left: float = 1.0, seed: int = 1) -> None:
+    """Import eight machines as a session: what is left of one's CPU, and a day between two sessions."""
+    random = np.random.default_rng(seed)
+    files = folder / session
+    files.mkdir()
+    for number in range(8):
+        speed = left if number == 3 else 1.0
+        cores = [str(round(80_000 * speed * random.normal(1, 0.003))) for _ in range(2)]
+        both = str(round(160_000 * speed * random.normal(1, 0.003)))
+        rows = [
+            (*row[:3], both) if row[1:3] == ("logical", "loops_per_sec") else row
+            for row in machine(number, loops=cores)
+        ]
+        path = write_hw(files / f"n{number}.hw", rows)
+        at = WRITTEN_AT + seed * 86_400
+        os.utime(path, (at, at))
+    assert ahc("import", files, "--session", session)[0] == 0
 
 
 @pytest.fixture
@@ -292,7 +299,18 @@ def test_ahc_confirm_asks_for_nothing_that_does_not_matter(ahc: Ahc, lenient: Pa
     assert "nothing to confirm" not in ahc("confirm", "--give-up", "0", "--wait-nodes", "0")[2]
 
 
-@pytest.mark.parametrize("command", [("report",), ("confirm",), ("run", "quick", "--confirm")])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("report",),
+        ("confirm",),
+        ("run", "quick", "--confirm"),
+        ("compare", "s", "t"),
+        ("history",),
+        ("baseline", "save", "b"),
+        ("baseline", "check", "b"),
+    ],
+)
 def test_a_mistake_in_the_file_ends_a_command_before_it_does_anything(
     ahc: Ahc, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
@@ -308,3 +326,29 @@ def test_a_mistake_in_the_file_ends_a_command_before_it_does_anything(
 def test_a_run_that_is_not_judged_has_no_use_for_limits(ahc: Ahc, lenient: Path) -> None:
     status, _, err = ahc("run", "quick", "--limits", lenient)
     assert status == 2 and "--confirm" in err
+
+
+def test_what_changed_in_history_is_judged_by_the_file(ahc: Ahc, lenient: Path, tmp_path: Path) -> None:
+    note = f"judged by the limits of {lenient} (cpu, core)"
+    for seed, name in enumerate(("first", "second", "third"), 2):
+        take(ahc, tmp_path, name, seed=seed)
+    for seed, name in enumerate(("fourth", "fifth"), 5):
+        take(ahc, tmp_path, name, left=0.92, seed=seed)
+    assert ahc("baseline", "save", "eight", "--session", "first", "--limits", lenient)[0] == 0
+    for command in (
+        ("compare", "third", "fourth"),
+        ("history", "--sessions", "5"),
+        ("baseline", "check", "eight", "--session", "fifth"),
+    ):
+        assert ahc(*command, "--fail-on", "warn")[0] == 1
+        status, out, err = ahc(*command, "--fail-on", "warn", "--limits", lenient)
+        assert (status, err) == (0, "")
+        assert note in " ".join(out.split())
+        answer = json.loads(ahc(*command, "--format", "json", "--limits", lenient)[1])
+        assert answer["notes"][0] == note
+        assert note not in json.loads(ahc(*command, "--format", "json")[1])["notes"]
+
+
+def test_a_baseline_is_made_of_those_that_pass_by_the_file(ahc: Ahc, lenient: Path) -> None:
+    assert "7 nodes" in ahc("baseline", "save", "strict")[1]
+    assert "8 nodes" in ahc("baseline", "save", "lenient", "--limits", lenient)[1]

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from ahc_agent.errors import CannotAnswer
+from ahc_server.commands.options import limits_option
 from ahc_server.paths import Where
 from ahc_server.store import Store
+
+if TYPE_CHECKING:
+    from ahc_server.judge.thresholds import Tables
 
 _FORMAT = click.option(
     "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
@@ -30,8 +36,9 @@ def command() -> None:
 @click.argument("name")
 @_SESSION
 @click.option("--replace", is_flag=True, help="Write over a baseline of this name.")
+@limits_option
 @click.pass_obj
-def save(where: Where, name: str, session: str | None, replace: bool) -> None:
+def save(where: Where, name: str, session: str | None, replace: bool, limits: Tables | None) -> None:
     """Make a baseline of the nodes that pass in a session, by hardware group.
 
     \b
@@ -43,7 +50,7 @@ def save(where: Where, name: str, session: str | None, replace: bool) -> None:
     from ahc_server.judge import wording
 
     with Store(where.store) as store:
-        reading, verdicts = judged(store, session)
+        reading, verdicts = judged(store, session, limits)
     baseline = baseline_of(reading, name, verdicts)
     file = BaselineFolder(where.store).save(baseline, replace=replace)
     for group in baseline.groups:
@@ -119,8 +126,17 @@ def remove(where: Where, name: str) -> None:
     default=None,
     help="Exit with 1 where something is so much worse; with 3 where a node could not be compared.",
 )
+@limits_option
 @click.pass_obj
-def check(where: Where, name: str, session: str | None, form: str, full: bool, fail_on: str | None) -> None:
+def check(
+    where: Where,
+    name: str,
+    session: str | None,
+    form: str,
+    full: bool,
+    fail_on: str | None,
+    limits: Tables | None,
+) -> None:
     """Hold a session to a baseline: finds what all nodes of a delivery share, which no peer can show.
 
     FILE is the path of a baseline's file (with a slash in it). Ends with 3 where no group of the session has the hardware of
@@ -137,7 +153,7 @@ def check(where: Where, name: str, session: str | None, form: str, full: bool, f
 
     baseline = BaselineFolder(where.store).load(name)
     with Store(where.store) as store:
-        checked = check_session(load(store, session), baseline)
+        checked = check_session(load(store, session), baseline, limits)
     if not any(group.compared_with for group in checked.groups):
         raise CannotAnswer(
             f"baseline {name} has no such hardware: {checked.groups[0].why if checked.groups else 'no group'}"

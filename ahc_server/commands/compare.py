@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from ahc_agent.errors import UsageError
+from ahc_server.commands.options import limits_option
 from ahc_server.paths import Where
 from ahc_server.store import Store
+
+if TYPE_CHECKING:
+    from ahc_server.judge.thresholds import Tables
 
 
 @click.command("compare")
@@ -22,8 +28,11 @@ from ahc_server.store import Store
     default=None,
     help="Exit with 1 where something became so much worse; with 3 where a node of BEFORE could not be compared.",
 )
+@limits_option
 @click.pass_obj
-def command(where: Where, before: str, after: str, form: str, full: bool, fail_on: str | None) -> None:
+def command(
+    where: Where, before: str, after: str, form: str, full: bool, fail_on: str | None, limits: Tables | None
+) -> None:
     """What changed between two sessions: for all nodes alike, and who changed otherwise.
 
     Each node is compared with itself, so nodes of different hardware may stand beside each other. Ends with 3 where the two
@@ -40,7 +49,7 @@ def command(where: Where, before: str, after: str, form: str, full: bool, fail_o
     if before == after:
         raise UsageError(f"{before} twice: name the session before and the session after")
     with Store(where.store) as store:
-        comparison = compare(load(store, before), load(store, after), every=full)
+        comparison = compare(load(store, before), load(store, after), limits, every=full)
     drawn = (
         json_text(comparison)
         if form == "json"

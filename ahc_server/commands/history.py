@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
+from ahc_server.commands.options import limits_option
 from ahc_server.paths import Where
 from ahc_server.store import Store
+
+if TYPE_CHECKING:
+    from ahc_server.judge.thresholds import Tables
 
 
 @click.command("history")
@@ -39,9 +45,17 @@ from ahc_server.store import Store
     default=None,
     help="Exit with 1 where something became so much worse and still is.",
 )
+@limits_option
 @click.pass_obj
 def command(
-    where: Where, node: str | None, pattern: str | None, most: int, form: str, full: bool, fail_on: str | None
+    where: Where,
+    node: str | None,
+    pattern: str | None,
+    most: int,
+    form: str,
+    full: bool,
+    fail_on: str | None,
+    limits: Tables | None,
 ) -> None:
     """When something changed: for all nodes alike, and for single nodes; and which facts changed at the same time.
 
@@ -57,7 +71,7 @@ def command(
 
     with Store(where.store) as store:
         readings = load_newest(store, most)
-    told = timeline(readings, node=node, pattern=pattern, series=full or node is not None)
+    told = timeline(readings, limits, node=node, pattern=pattern, series=full or node is not None)
     click.echo(
         json_text(told) if form == "json" else draw_timeline(told, width=text_width(), full=full), nl=False
     )

@@ -15,7 +15,7 @@ import numpy as np
 from ahc_server.history.aligned import Aligned, align
 from ahc_server.history.baseline import Baseline
 from ahc_server.history.levels import Level, levels
-from ahc_server.history.limits import limits_of
+from ahc_server.history.limits import limits_of, note_of
 from ahc_server.history.matched import Against, against, base_of
 from ahc_server.history.model import Gap
 from ahc_server.history.pieces import Changes, Pieces, kinds_of, piece_title, pieces_of
@@ -34,7 +34,7 @@ from ahc_server.judge import wording
 from ahc_server.judge.arrays import Floats, Ints
 from ahc_server.judge.findings import rounded, significant
 from ahc_server.judge.model import Component, Evidence, Finding, Severity
-from ahc_server.judge.thresholds import Limits, Thresholds
+from ahc_server.judge.thresholds import Limits, Tables, Thresholds
 
 CHECK = "ahc.baseline-check/1"
 
@@ -69,6 +69,7 @@ class Check(msgspec.Struct, kw_only=True, frozen=True):
     groups: list[GroupCheck]
     findings: list[Finding]
     gaps: list[Gap]
+    notes: list[str] = []
 
     @property
     def worst(self) -> Severity:
@@ -76,9 +77,10 @@ class Check(msgspec.Struct, kw_only=True, frozen=True):
         return "fail" if "fail" in told else "warn" if "warn" in told else "info"
 
 
-def check(reading: Reading, baseline: Baseline, thresholds: Thresholds | None = None) -> Check:
-    """Compare each group of a session with the baseline's group of the same hardware."""
-    limits = limits_of(thresholds, [reading])
+def check(reading: Reading, baseline: Baseline, chosen: Tables | None = None) -> Check:
+    """Compare each group of a session with the baseline's group of the same hardware. ``chosen``: limits other than those that
+    are shipped."""
+    limits = limits_of(chosen, [reading])
     aligned = align([reading])
     groups: list[GroupCheck] = []
     findings: list[Finding] = []
@@ -124,6 +126,7 @@ def check(reading: Reading, baseline: Baseline, thresholds: Thresholds | None = 
         groups=groups,
         findings=findings,
         gaps=gaps,
+        notes=note_of(chosen),
     )
 
 

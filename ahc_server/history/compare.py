@@ -17,7 +17,7 @@ from ahc_server.history.aligned import Aligned, align
 from ahc_server.history.factchanges import Change, changes_between, fold
 from ahc_server.history.groups import groups_of
 from ahc_server.history.levels import Cohort, levels
-from ahc_server.history.limits import limits_of
+from ahc_server.history.limits import limits_of, note_of
 from ahc_server.history.model import Comparison, Gap, MetricChange
 from ahc_server.history.pieces import kinds_of
 from ahc_server.history.reading import Reading
@@ -25,7 +25,7 @@ from ahc_server.history.robust import LEAST_PEERS, effect, log_ratio, medians
 from ahc_server.history.said import metric_change, node_changes, shared_change
 from ahc_server.judge import wording
 from ahc_server.judge.arrays import Floats, Ints
-from ahc_server.judge.thresholds import Thresholds
+from ahc_server.judge.thresholds import Tables
 
 #: A fact that changed on fewer nodes makes no part of a group: they are judged one by one.
 _LEAST_COHORT = 3
@@ -34,10 +34,11 @@ _MOST_REASONS = 6
 
 
 def compare(
-    before: Reading, after: Reading, thresholds: Thresholds | None = None, *, every: bool = False
+    before: Reading, after: Reading, chosen: Tables | None = None, *, every: bool = False
 ) -> Comparison:
-    """Compare two sessions. ``every``: also each metric's median change. Raises CannotAnswer where they share nothing."""
-    limits = limits_of(thresholds, [before, after])
+    """Compare two sessions. ``chosen``: limits other than those that are shipped; ``every``: also each metric's median change.
+    Raises CannotAnswer where they share nothing."""
+    limits = limits_of(chosen, [before, after])
     aligned = align([before, after])
     both = np.array(
         [row for row, machine in enumerate(aligned.machines) if all(machine.records)], dtype=np.int64
@@ -81,7 +82,7 @@ def compare(
         changed=changed,
         facts=fold(names, facts),
         gaps=_gaps(aligned, both),
-        notes=_notes(before, after, aligned, len(both), int(sum(known))),
+        notes=note_of(chosen) + _notes(before, after, aligned, len(both), int(sum(known))),
         every=_every(aligned, both, change) if every else [],
     )
 

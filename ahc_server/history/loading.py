@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from ahc_agent.errors import NoData
 from ahc_server.history.reading import Reading, read
 from ahc_server.judge import judge_session
+from ahc_server.judge.thresholds import Tables
 from ahc_server.session import Session
 from ahc_server.store import Store
 
@@ -19,11 +20,11 @@ def load(store: Store, name: str | None) -> Reading:
         return read(session)
 
 
-def judged(store: Store, name: str | None) -> tuple[Reading, dict[str, str]]:
-    """A session and the judge's verdict of each node."""
+def judged(store: Store, name: str | None, limits: Tables | None = None) -> tuple[Reading, dict[str, str]]:
+    """A session and the judge's verdict of each node, by the limits that are shipped or others."""
     with _session(store, name) as session:
         reading = read(session)
-        report = judge_session(session, generated_at=reading.side.data_up_to)
+        report = judge_session(session, generated_at=reading.side.data_up_to, limits=limits)
     return reading, {node.id: node.verdict for node in report.nodes}
 
 

@@ -21,7 +21,7 @@ from ahc_agent.facts import Inventory
 from ahc_server.history.aligned import Aligned, align
 from ahc_server.history.factchanges import Change, changes_between, concerns
 from ahc_server.history.groups import groups_of
-from ahc_server.history.limits import limits_of
+from ahc_server.history.limits import limits_of, note_of
 from ahc_server.history.model import Point, Series, Timeline
 from ahc_server.history.pieces import Pieces, piece_title
 from ahc_server.history.reading import Reading
@@ -31,7 +31,7 @@ from ahc_server.judge import wording
 from ahc_server.judge.arrays import Ints
 from ahc_server.judge.findings import rounded
 from ahc_server.judge.model import Component, Severity
-from ahc_server.judge.thresholds import Thresholds
+from ahc_server.judge.thresholds import Tables, Thresholds
 
 LEAST_SESSIONS = 3
 #: A fact that changed on more than this part of the other nodes at the same time explains nothing about one.
@@ -40,15 +40,15 @@ _COMMON = 1 / 3
 
 def timeline(
     readings: Sequence[Reading],
-    thresholds: Thresholds | None = None,
+    chosen: Tables | None = None,
     *,
     node: str | None = None,
     pattern: str | None = None,
     series: bool = False,
 ) -> Timeline:
-    """Changes over sessions (oldest first). ``node``: only of this one, and what it shared; ``pattern``: only metrics of
-    such names; ``series``: the levels too. Raises NoData for a node or metrics that no session has, CannotAnswer for too few
-    sessions."""
+    """Changes over sessions (oldest first). ``chosen``: limits other than those that are shipped; ``node``: only of this one, and
+    what it shared; ``pattern``: only metrics of such names; ``series``: the levels too. Raises NoData for a node or metrics that
+    no session has, CannotAnswer for too few sessions."""
     if len(readings) < LEAST_SESSIONS:
         raise CannotAnswer(
             f"{len(readings)} sessions with nodes: a change point needs {LEAST_SESSIONS} at least"
@@ -65,7 +65,7 @@ def timeline(
     for group, rows in groups_of(aligned.grouping, np.arange(len(aligned.machines))):
         if not np.isin(rows, wanted).any():
             continue
-        telling = _Telling(aligned, group, rows, limits_of(thresholds, readings))
+        telling = _Telling(aligned, group, rows, limits_of(chosen, readings))
         levels = levels_of(aligned, rows, columns, telling.limits)
         points += telling.points(levels, wanted)
         if series:
@@ -79,7 +79,7 @@ def timeline(
         metrics=len(columns),
         points=points,
         series=drawn,
-        notes=_notes(readings),
+        notes=note_of(chosen) + _notes(readings),
     )
 
 

@@ -87,6 +87,10 @@ def draw_check(check: Check, *, width: int = 120, full: bool = False) -> str:
             lines += wrapped(
                 clean(f"{gap.what} ({names})" if gap.nodes else gap.what), width, "    ", first="  "
             )
+    if check.notes:
+        lines += ["", "Notes"]
+        for note in check.notes:
+            lines += wrapped(clean(note), width, "    ", first="  ")
     return "\n".join(lines) + "\n"
 
 
