@@ -116,7 +116,7 @@ def test_memory_of_single_cores_is_one_piece_and_caches_go_with_the_clock() -> N
     found = gathered([*CORES, *BLOCKS], np.zeros((5, 20)))
     assert [each.kind for each in found] == ["cpu", "core", "throttling", "memory"]
     assert len(of_kind(found, "memory").columns[0]) == 8
-    assert [len(each) for each in of_kind(found, "core").columns] == [3, 3, 3, 3]
+    assert [len(each) for each in of_kind(found, "core").columns] == [5, 5, 5, 5]
 
 
 # ── joining ──────────────────────────────────────────────────────────────────────────────────────

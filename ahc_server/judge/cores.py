@@ -19,8 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ahc_agent.facts import Inventory
-from ahc_server.judge.arrays import Floats
-from ahc_server.judge.evidence import Evidence, Gatherer, Parts, against_others
+from ahc_server.judge.arrays import Floats, Ints
+from ahc_server.judge.evidence import Evidence, Gatherer, Parts, against_others, nearest
 from ahc_server.judge.noise import medians, middles
 
 #: How far a single core counts for the unrest of its node: one bad core is no throttling.
@@ -85,7 +85,7 @@ def cores(
             component=component,
             parts=["all"],
             columns=[np.concatenate(each.columns)],
-            distance=middles(each.distance, 1)[:, None],
+            distance=_level(each.distance)[:, None],
             own=(np.nan_to_num(medians(each.own, 1)) / np.sqrt(count))[:, None],
             excuse=np.nan_to_num(medians(each.excuse, 1))[:, None],
             single=(count == 1)[:, None],
@@ -106,15 +106,27 @@ def cores(
                 for s, places in sockets.items()
             ],
             columns=[np.concatenate([each.columns[place] for place in places]) for places in members],
-            distance=np.stack([middles(each.distance[:, places], 1) for places in members], axis=1),
+            distance=np.stack([_level(each.distance[:, places]) for places in members], axis=1),
             own=np.stack(
                 [medians(each.own[:, places], 1) / len(places) ** 0.5 for places in members], axis=1
             ),
             excuse=np.stack([medians(each.excuse[:, places], 1) for places in members], axis=1),
-            single=np.zeros((len(each.distance), len(members)), dtype=bool),
+            single=np.stack([_known(each.distance[:, places]) == 1 for places in members], axis=1),
         )
         of.found.append(against_others(socket))
     return each
+
+
+def _known(distance: Floats) -> Ints:
+    return np.asarray(np.sum(~np.isnan(distance), axis=1), dtype=np.int64)
+
+
+def _level(distance: Floats) -> Floats:
+    """Of each node's cores, the middle; of two the less odd, so that one spoilt value moves nothing."""
+    level = middles(distance, 1)
+    if np.any(two := _known(distance) == 2):
+        level[two] = nearest(distance[two])
+    return level
 
 
 def _sockets(each: Evidence, layout: Layout) -> dict[int, list[int]]:
@@ -147,19 +159,23 @@ def ranges(numbers: Iterable[int]) -> str:
 
 
 def single_cores(
-    of: Gatherer, computing: Evidence, cached: Evidence | None, layouts: Sequence[Layout]
+    of: Gatherer, computing: Evidence, also: Sequence[Evidence], layouts: Sequence[Layout]
 ) -> None:
-    """Add each core against its node's cores, and their unrest."""
+    """Add each core against its node's cores, and their unrest. ``also``: what blocks of memory say of the same cores, those
+    that fit the caches first. Two of all have to agree: a core is as bad as the second worst says."""
     stray = computing.distance - medians(computing.distance, 1)[:, None]
-    both, single, columns = stray, computing.single, list(computing.columns)
-    if cached is not None and cached.parts == computing.parts:
-        other = cached.distance - medians(cached.distance, 1)[:, None]
-        both = np.fmax(stray, other)
-        single = single & (np.isnan(other) | np.isnan(stray))
-        columns = [np.concatenate(pair) for pair in zip(columns, cached.columns, strict=True)]
+    agreed, single, columns = stray, computing.single, list(computing.columns)
+    if also:
+        others = [each.distance - medians(each.distance, 1)[:, None] for each in also]
+        ordered = np.sort(np.stack([stray, *others]), axis=0)
+        # What does not fit the caches need not follow the clock: where one of the first two is lost, the other must do.
+        alone = np.isnan(stray) | np.isnan(others[0])
+        agreed = np.where(alone, np.fmax(stray, others[0]), ordered[1])
+        single = computing.single & alone
+        columns = [np.concatenate(each) for each in zip(columns, *(one.columns for one in also), strict=True)]
     of.found.append(
         Evidence(
-            "core", "cpu", computing.parts, columns, both, computing.own * 2**0.5, computing.excuse, single
+            "core", "cpu", computing.parts, columns, agreed, computing.own * 2**0.5, computing.excuse, single
         )
     )
     if len(computing.parts) < _LEAST_CORES_OF_UNREST:

@@ -9,7 +9,7 @@ A place that is common to the group is called as most of its nodes call the disk
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from operator import attrgetter
@@ -57,6 +57,13 @@ class DiskNames:
     def disk(self, row: int, common: str) -> Disk | None:
         """The disk of a node that has this place in its group."""
         return self._disks.get(row, {}).get(common)
+
+    def kinds(self, rows: Iterable[int], common: str) -> Hashable:
+        """What the disks at one place of these nodes are, equal for places whose disks can be compared."""
+        disks = [self.disk(row, common) for row in rows]
+        return tuple(
+            None if each is None else (each.size_bytes, each.rotational, each.model) for each in disks
+        )
 
     def own(self, row: int, common: str) -> str:
         """What the node itself calls the disk."""

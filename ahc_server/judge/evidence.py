@@ -1,8 +1,8 @@
 """From a group's metrics to a few pieces of evidence for each piece of hardware.
 
 All arrays are (n nodes, parts). Distances are ln(value / level of the peers), negative is worse. Many metrics of one piece are
-joined by their median, so that a single spoilt value moves nothing. What a disk does alone and beside the others has to
-agree, else the better of the two counts. Cores and their sockets are in ``cores``.
+joined by their median, and of two the less odd counts, so that a single spoilt value moves nothing. What a disk does alone and
+beside the others has to agree, else the better of the two counts. Cores and their sockets are in ``cores``.
 """
 
 from __future__ import annotations
@@ -86,11 +86,14 @@ class Gatherer:
             present = ~np.isnan(mine)
             count = np.sum(present, axis=1)
             distance[:, place] = medians(mine, 1)
+            sampled = np.any(present & self.values.sampled[:, columns], axis=1)
+            if np.any(two := (count == 2) & ~sampled):
+                distance[two, place] = nearest(mine[two])
             widths = np.where(present, self.values.own[:, columns], np.nan)
             own[:, place] = np.nan_to_num(medians(widths, 1)) / np.sqrt(np.maximum(count, 1))
             excuses = np.where(present, self.values.excuse[:, columns], np.nan)
             excuse[:, place] = np.nan_to_num(medians(excuses, 1))
-            single[:, place] = (count == 1) & ~np.any(present & self.values.sampled[:, columns], axis=1)
+            single[:, place] = (count == 1) & ~sampled
         return Evidence(kind, component, list(parts), list(parts.values()), distance, own, excuse, single)
 
     def level(self, kind: str, component: str, parts: Parts) -> None:
@@ -136,18 +139,29 @@ class Gatherer:
         )
 
     def whole_disks(self, kinds: Sequence[str]) -> None:
-        """Each disk by all that it does, each kind weighted by how steady the peers are in it."""
+        """Each disk by all that it does, each kind weighted by how steady the peers are in it.
+
+        Of the kinds that rest on one value of one run the worst does not count: that may be a glitch.
+        """
         found = [each for each in self.found if each.kind in kinds]
         if len(found) < 2 or any(each.parts != found[0].parts for each in found):
             return
         shape = found[0].distance.shape
         total, weight = np.zeros(shape), np.zeros(shape)
+        worst, worst_weight = np.zeros(shape), np.zeros(shape)
         for each in found:
             centred = each.distance - medians(each.distance, 0)
             known = ~np.isnan(centred)
             spread = max(float(np.median(np.abs(centred[known]))), 1e-4) if np.any(known) else 1.0
-            total += np.nan_to_num(centred) / spread**2
+            lost = np.nan_to_num(centred) / spread**2
+            total += lost
             weight += known / spread**2
+            doubted = each.single & (lost < worst)
+            worst = np.where(doubted, lost, worst)
+            worst_weight = np.where(doubted, known / spread**2, worst_weight)
+        spared = weight - worst_weight > 1e-9 * weight
+        total -= np.where(spared, worst, 0.0)
+        weight -= np.where(spared, worst_weight, 0.0)
         parts = range(len(found[0].parts))
         self.found.append(
             Evidence(
@@ -196,6 +210,12 @@ class Gatherer:
                         nothing.astype(bool),
                     )
                 )
+
+
+def nearest(distance: Floats) -> Floats:
+    """Of each row of (n, k) the one nearest to what is expected, NaN left out; NaN where there is nothing."""
+    away = np.where(np.isnan(distance), np.inf, np.abs(distance))
+    return np.asarray(np.take_along_axis(distance, np.argmin(away, axis=1)[:, None], axis=1)[:, 0])
 
 
 def against_others(each: Evidence) -> Evidence:

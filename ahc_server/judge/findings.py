@@ -20,7 +20,7 @@ from ahc_server.judge.thresholds import Thresholds
 
 #: A node whose CPU is slow as a whole by this much measures everything else slowly too.
 _CPU_DRAGS = 0.15
-#: What is slower than the CPU by more than this factor has a cause of its own.
+#: What is slower than the CPU (memory: than its cores or their socket) by more than this factor has a cause of its own.
 _DRAG_FACTOR = 1.25
 #: Metrics that lost this part of what their piece lost carry the finding.
 _CARRIES = 0.4
@@ -237,15 +237,24 @@ class _Teller:
 
 
 def _folded(test: GroupTest, place: int, slow: list[Accused]) -> list[Accused]:
-    """Where the whole CPU is slow, what is slow to the same degree is its consequence and no second cause."""
+    """Where the CPU is slow, what is slow to the same degree is its consequence and no second cause: memory always, as a core
+    that is slow asks for less, and all else where the whole CPU is slow by much."""
     cpu = next((each for each in slow if each.sheep.component == "cpu"), None)
-    if cpu is None or (cpu.finding.effect or 0.0) > -_CPU_DRAGS or test.scores[cpu.sheep.head].kind != "cpu":
+    if cpu is None:
         return slow
-    least = _DRAG_FACTOR * (cpu.finding.effect or 0.0)
+    head = test.scores[cpu.sheep.head]
+    effect = cpu.finding.effect or 0.0
+    clock = min(
+        (float(np.expm1(each.distance[place])) for each in test.scores if each.kind in ("cpu", "socket")),
+        default=0.0,
+    )
+    least = dict.fromkeys(("memory", "numa"), _DRAG_FACTOR * clock)
+    others = _DRAG_FACTOR * effect if head.kind == "cpu" and effect <= -_CPU_DRAGS else 0.0
     dragged = [
         each
         for each in slow
-        if each is not cpu and each.finding.effect is not None and each.finding.effect >= least
+        if each is not cpu
+        and (each.finding.effect or 0.0) >= min(least.get(each.sheep.component, 0.0), others)
     ]
     if not dragged:
         return slow

@@ -46,8 +46,13 @@ def _computing(of: Gatherer, layouts: Sequence[Layout], is_enough: bool) -> None
     if len(single) > 1:
         computing = cores(of, "cpu", "cpu", "socket", single, layouts)
         small = of.parts(lambda r: r.kind == "cached" and r.part in single and not r.method)
-        cached = of.joined({part: small[part] for part in single}) if len(small) == len(single) else None
-        single_cores(of, computing, cached, layouts)
+        large = of.parts(lambda r: r.kind == "memory" and r.part in single and not r.method)
+        also = [
+            of.joined({part: each[part] for part in single})
+            for each in (small, large)
+            if len(each) == len(single)
+        ]
+        single_cores(of, computing, also if small else [], layouts)
     sockets = of.parts(lambda r: r.kind == "compute" and r.part.startswith("socket"))
     of.level("cpu", "cpu", sockets)
     of.contrast("socket", "cpu", sockets)

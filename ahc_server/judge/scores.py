@@ -8,7 +8,7 @@ which a node is accused.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,16 +107,21 @@ def distances(values: Floats, sign: Floats, batches: Sequence[Batches], least_pe
     return levelled(np.clip(away, _DEEPEST, -_DEEPEST), batches)
 
 
-def distances_alone(values: Floats, sign: Floats, metrics: Sequence[Metric]) -> Floats:
-    """The same for nodes without peers: each part against the like parts of its own node; NaN where it has none."""
+def distances_alone(
+    values: Floats, sign: Floats, metrics: Sequence[Metric], kinds: Mapping[str, Hashable] | None = None
+) -> Floats:
+    """The same for nodes without peers: each part against the like parts of its own node; NaN where it has none.
+
+    ``kinds``: the place of a disk → what is there; disks of two kinds are not alike.
+    """
     away = np.clip(_logarithms(values, sign), -1e3, 1e3)
     found = np.full(away.shape, np.nan)
-    alike: dict[tuple[str, ...], list[int]] = {}
+    alike: dict[tuple[Hashable, ...], list[int]] = {}
     for column, metric in enumerate(metrics):
         part = re.sub(r"\d+|(?<=[sv]d)[a-z]+", "", metric.part)
-        alike.setdefault((metric.component, part, metric.quantity, metric.job, str(metric.hosts)), []).append(
-            column
-        )
+        kind = kinds.get(metric.part) if kinds and metric.component == "disk" else None
+        key = (metric.component, part, kind, metric.quantity, metric.job, metric.hosts)
+        alike.setdefault(key, []).append(column)
     for columns in alike.values():
         if len(columns) >= _LEAST_ALIKE:
             mine = away[:, columns]

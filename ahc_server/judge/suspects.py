@@ -7,13 +7,14 @@ higher, and never above a bound per node.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ahc_server.judge.arrays import Bools, Floats
 from ahc_server.judge.cores import Layout
+from ahc_server.judge.disks import DiskNames
 from ahc_server.judge.features import Cells, Matrix, Metric
 from ahc_server.judge.noise import Batches, medians, robust_spread
 from ahc_server.judge.scores import Score, distances, distances_alone, scores_of
@@ -68,15 +69,17 @@ def examine(
     batches: Sequence[Sequence[tuple[str, np.ndarray]]],
     layouts: Sequence[Sequence[Layout]],
     thresholds: Sequence[Thresholds],
+    disks: DiskNames | None = None,
 ) -> list[GroupTest]:
-    """Test every group; all but ``cells`` are given for each. ``batches``: component and codes (n,) of each fact that
-    divides the group."""
+    """Test every group; all but ``cells`` and ``disks`` are given for each. ``batches``: component and codes (n,) of each
+    fact that divides the group."""
     groups = []
     for matrix, facts, cpus, limits in zip(matrices, batches, layouts, thresholds, strict=True):
         metrics = [cells.metrics[column] for column in matrix.columns]
         sign = np.array([1.0 if metric.higher_is_better else -1.0 for metric in metrics])
         if len(matrix.rows) < limits.least_peers:
-            distance = distances_alone(matrix.value, sign, metrics)
+            kinds = _kinds(disks or DiskNames(), matrix, metrics)
+            distance = distances_alone(matrix.value, sign, metrics, kinds)
         else:
             distance = distances(
                 matrix.value, sign, [_batch(*fact, metrics) for fact in facts], limits.least_peers
@@ -88,6 +91,12 @@ def examine(
         _test(matrix, metrics, found, scores, limits, ladder)
         for matrix, metrics, found, scores, limits in groups
     ]
+
+
+def _kinds(disks: DiskNames, matrix: Matrix, metrics: Sequence[Metric]) -> dict[str, Hashable]:
+    """The place of each disk → what is there."""
+    rows = [int(row) for row in matrix.rows]
+    return {metric.part: disks.kinds(rows, metric.part) for metric in metrics if metric.component == "disk"}
 
 
 def _batch(component: str, codes: np.ndarray, metrics: Sequence[Metric]) -> Batches:
