@@ -13,6 +13,7 @@ import numpy as np
 from ahc_agent.order import natural_order
 from ahc_server.judge import wording
 from ahc_server.judge.disks import DiskNames
+from ahc_server.judge.features import Metric
 from ahc_server.judge.model import Component, Direction, Evidence, Finding, Kind, Severity
 from ahc_server.judge.sheep import Sheep, sheep_of
 from ahc_server.judge.suspects import GroupTest
@@ -24,6 +25,8 @@ _CPU_DRAGS = 0.15
 _DRAG_FACTOR = 1.25
 #: Metrics that lost this part of what their piece lost carry the finding.
 _CARRIES = 0.4
+#: A ratio this far from one is no measure of what was expected: it is as far as distances go.
+_NOTHING = 1e-3
 
 #: What is said of nodes that are faster, that may have been disturbed, and of which one value is odd.
 _REMARKS: tuple[tuple[Kind, str], ...] = (
@@ -214,7 +217,23 @@ class _Teller:
         effect = float(self.test.found.effect[place, column])
         sign = 1.0 if self.test.metrics[column].higher_is_better else -1.0
         ratio = 1 + sign * effect
-        return value / ratio if value > 0 and ratio > 0 else float(self.test.found.expected[column])
+        if value > 0 and _NOTHING < ratio < 1 / _NOTHING:
+            return value / ratio
+        if self.test.is_alone:
+            return float(np.nanmedian(self.test.matrix.value[place, self._alike(place, column)]))
+        return float(self.test.found.expected[column])
+
+    def _alike(self, place: int, column: int) -> list[int]:
+        """The same metric of all like parts of the node."""
+        row = int(self.test.matrix.rows[place])
+
+        def kind(metric: Metric) -> tuple[object, ...]:
+            is_disk = metric.component == "disk"
+            part = self.disks.kinds([row], metric.part) if is_disk else re.sub(r"\d+", "", metric.part)
+            return metric.component, part, metric.quantity, metric.job, metric.hosts
+
+        mine = kind(self.test.metrics[column])
+        return [number for number, metric in enumerate(self.test.metrics) if kind(metric) == mine]
 
     def _short(self, place: int, column: int) -> str:
         metric = self.test.metrics[column]
