@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import NormalDist
 
 import numpy as np
 
@@ -27,11 +28,8 @@ def metric(name: str, *, job: str = "job", hosts: int = 1) -> Metric:
 
 def steps(count: int, width: float = 0.004) -> Floats:
     """Quantiles of a normal noise of this width about 1, in an order that says nothing: the same on every machine."""
-    ordered = Noise(sigma=1.0, tail=0.0, extra=0.0)
-    places = [(number + 0.5) / count for number in range(count)]
-    z = np.array(
-        [-ordered.spreads(p) if p < 0.5 else ordered.spreads(1 - p) if p > 0.5 else 0.0 for p in places]
-    )
+    normal = NormalDist()
+    z = np.array([normal.inv_cdf((number + 0.5) / count) for number in range(count)])
     stride = next(step for step in range(max(count // 2 - 1, 1), count + 1) if np.gcd(step, count) == 1)
     return np.exp(width * z[(np.arange(count) * stride) % count])
 

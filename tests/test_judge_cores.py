@@ -190,16 +190,16 @@ def test_cores_that_stray_from_each_other_throttle() -> None:
 def test_one_bad_core_is_no_throttling_and_neither_is_it_with_its_twin(core: int, loss: float) -> None:
     away = fleet()
     away[4, core] += loss
-    assert unrest(away, [], 4) < 0.002
+    assert unrest(away, [], 4) < 0.004
     away[4, (core + 4) % 8] += loss
-    assert unrest(away, [], 4) < 0.002
+    assert unrest(away, [], 4) < 0.004
 
 
 @given(st.booleans(), st.floats(0.005, 0.5))
 def test_a_slow_socket_is_no_throttling_whatever_the_numbering(in_turn: bool, loss: float) -> None:
     away = fleet()
     away[4, 1 :: 2 if in_turn else 1][(0 if in_turn else 3) :] -= loss
-    assert unrest(away, [TWO_BY_FOUR, IN_TURN], 4) < 0.002
+    assert unrest(away, [TWO_BY_FOUR, IN_TURN], 4) < 0.004
 
 
 def test_of_fewer_than_four_cores_no_unrest_is_told() -> None:

@@ -202,7 +202,7 @@ def test_what_the_node_does_as_well_as_its_peers_carries_nothing() -> None:
     def random_only(old: Measurement) -> Measurement:
         if old.quantity != "randread_4k_iops" or old.part != "sdb" or old.value is None:
             return old
-        return measurement("disk", "sdb", old.quantity, old.unit, True, old.value * 0.6)
+        return msgspec.structs.replace(old, value=old.value * 0.6)
 
     sampled = Fleet(12).benchmarks(DISKS)
     for name in sampled.names:

@@ -165,6 +165,15 @@ def _too_few(
         coverage.unjudged.update(rows)
         text = f"{group}: too few of its {wording.nodes_word(len(rows))} have values of {wording.listed(which)} to compare"
         coverage.findings.append(_not_measured(names, which[0], "info", text, group))
+    have = np.sum(~np.isnan(test.matrix.value), axis=0)
+    few: dict[str, int] = {}
+    for column in np.flatnonzero(have).tolist():
+        component = test.metrics[column].component
+        if component not in judged and component not in which:
+            few[component] = max(few.get(component, 0), int(have[column]))
+    for component, count in few.items():
+        text = f"{group}: only {count:,} of its {wording.nodes_word(len(rows))} have values of {component}, too few to compare"
+        coverage.findings.append(_not_measured(names, component, "info", text, group))
 
 
 def _spread_out(
