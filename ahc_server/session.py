@@ -36,7 +36,8 @@ class NodeRecord:
 
 @dataclass(frozen=True, slots=True)
 class OutcomeRecord:
-    """One task's outcome on one machine. ``hosts`` is how many machines ran at once in this step (ramp-up).
+    """One task's outcome on one machine. ``hosts`` is how many machines ran at once in this step (ramp-up); ``wave``: tasks of one
+    wave of a step ran at the same time.
 
     ``measured``: its measurements as columns, where it was loaded so; then ``outcome`` holds none. Ask ``columns``, which
     knows them either way.
@@ -50,6 +51,7 @@ class OutcomeRecord:
     hosts: int
     outcome: TaskOutcome
     measured: Measured | None = None
+    wave: int = 0
 
     @property
     def columns(self) -> Measured:

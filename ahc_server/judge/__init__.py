@@ -38,6 +38,7 @@ from ahc_server.judge.model import Counts, Finding, Group, NodeVerdict, Report, 
 from ahc_server.judge.network import pair_runs, write_capacities
 from ahc_server.judge.oddities import odd_nodes, oddities
 from ahc_server.judge.populations import populations
+from ahc_server.judge.rampup import judge_rampups
 from ahc_server.judge.suspects import GroupTest, examine
 from ahc_server.judge.thresholds import SHIPPED, Tables
 from ahc_server.session import NodeRecord, Session
@@ -95,6 +96,7 @@ def judge(session: Session, *, generated_at: str, limits: Tables | None = None) 
         [[(fact.component, codes) for fact, codes in each.batches()] for each in tables],
         [layouts_of([inventories[int(row)] for row in matrix.rows]) for matrix in made],
         thresholds,
+        disks,
     )
 
     ran = counted(session, rows)
@@ -119,10 +121,17 @@ def judge(session: Session, *, generated_at: str, limits: Tables | None = None) 
     coverage.append(_ungrouped(grouping, fleet))
     for part in coverage:
         findings += part.findings
+    group_of = {fleet.names[row]: f"g{number + 1}" for number, of in enumerate(grouping.groups) for row in of}
+    ramps = judge_rampups(session, records, group_of, findings)
+    findings += ramps.findings
     unjudged = set().union(*(part.unjudged for part in coverage))
     report = _report(session, generated_at, fleet, grouping, findings, unjudged)
     by = [chosen.note] if chosen.note else []
-    report = msgspec.structs.replace(report, notes=[*by, *report.notes, *again.notes()])
+    report = msgspec.structs.replace(
+        report,
+        notes=[*by, *report.notes, *ramps.notes, *again.notes()],
+        rampups=ramps.rampups or msgspec.UNSET,
+    )
     return Judgement(report=report, nodes=fleet.names, tests=tests)
 
 

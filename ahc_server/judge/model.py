@@ -11,6 +11,8 @@ from typing import Literal
 
 import msgspec
 
+from ahc_server.judge.rampup_model import Rampup
+
 SCHEMA = "ahc.report/1"
 
 Verdict = Literal["pass", "warn", "fail", "unknown"]
@@ -76,7 +78,8 @@ class Counts(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Report(msgspec.Struct, kw_only=True, frozen=True):
-    """``notes`` are sentences about the data itself: ids that are not serials, collectors that failed."""
+    """``notes`` are sentences about the data itself: ids that are not serials, collectors that failed. ``rampups``: jobs that
+    ran on ever more nodes at once, left out where there are none."""
 
     schema: str = SCHEMA
     session: str
@@ -86,3 +89,4 @@ class Report(msgspec.Struct, kw_only=True, frozen=True):
     findings: list[Finding]
     counts: Counts
     notes: list[str] = []
+    rampups: list[Rampup] | msgspec.UnsetType = msgspec.UNSET

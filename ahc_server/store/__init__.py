@@ -242,14 +242,14 @@ class Store:
         if database.version(self._db, self.path) == 1:
             apart = "NULL, NULL, NULL"
         rows = self._db.execute(
-            f"SELECT t.task_id, t.machine, t.step, t.state, t.reason, t.unit, t.role, r.payload, {apart}"
+            f"SELECT t.task_id, t.machine, t.step, t.state, t.reason, t.unit, t.role, t.wave, r.payload, {apart}"
             " FROM tasks t LEFT JOIN results r ON r.task_id = t.task_id"
             " WHERE t.session = ? AND t.state != 'again' ORDER BY t.task_id",
             (session,),
         )
         outcomes = []
         inventories = {}
-        for task_id, machine, number, state, reason, unit, role, payload, *kept in rows:
+        for task_id, machine, number, state, reason, unit, role, wave, payload, *kept in rows:
             step = steps[number]
             if payload is None and state in records.OPEN_STATES:
                 continue
@@ -269,7 +269,7 @@ class Store:
                 measured = None
             outcomes.append(
                 OutcomeRecord(
-                    task_id, machine, step.job, step.component, number, step.hosts, outcome, measured
+                    task_id, machine, step.job, step.component, number, step.hosts, outcome, measured, wave
                 )
             )
         return outcomes, inventories
