@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from ahc_agent.errors import UsageError
 from ahc_agent.facts import Inventory
 from ahc_agent.wire.messages import Identity, TaskOutcome
+from ahc_server.flows import FlowTable
 from ahc_server.measured import Measured, measured_of
 
 
@@ -36,8 +37,8 @@ class NodeRecord:
 
 @dataclass(frozen=True, slots=True)
 class OutcomeRecord:
-    """One task's outcome on one machine. ``hosts`` is how many machines ran at once in this step (ramp-up); ``wave``: tasks of one
-    wave of a step ran at the same time.
+    """One task's outcome on one machine. ``hosts`` is how many machines ran at once in this step (ramp-up); ``wave``: tasks of
+    one wave of a step ran at the same time.
 
     ``measured``: its measurements as columns, where it was loaded so; then ``outcome`` holds none. Ask ``columns``, which
     knows them either way.
@@ -81,7 +82,7 @@ class StepRecord:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Everything that one session holds, in a fixed order (nodes by id, outcomes by task id)."""
+    """Everything that one session holds, in a fixed order (nodes by id, outcomes by task id, flows by step and round)."""
 
     name: str
     plan: str
@@ -90,3 +91,4 @@ class Session:
     nodes: list[NodeRecord] = field(default_factory=list)
     outcomes: list[OutcomeRecord] = field(default_factory=list)
     steps: list[StepRecord] = field(default_factory=list)
+    flows: list[FlowTable] = field(default_factory=list)

@@ -11,7 +11,8 @@ import click
 from ahc_agent.errors import FileFormatError, UsageError
 from ahc_server.collector import no_collector
 from ahc_server.commands.import_dahc import import_dahc
-from ahc_server.importers import Unrecognised, read
+from ahc_server.commands.import_pairwise import import_pairwise
+from ahc_server.importers import Unrecognised, pairwise, read
 from ahc_server.importers.dahc_folder import split
 from ahc_server.importers.files import RESULTS, Candidate, find, shown
 from ahc_server.importers.session import Gathering, gathering_for, write
@@ -48,8 +49,9 @@ def command(where: Where, paths: tuple[str, ...], name: str, add: bool) -> None:
     """Take results of others into the store as a session: files, or folders of them.
 
     Read are eDeploy's .hw files, the results of its DAHC (a folder, or a tar archive of it), the JSON of hardware-detect,
-    Ironic's inspection data and AHC's own JSON; which it is, the content tells. What cannot be read is named on standard error
-    with the reason. Ends with 1 where results were left out, with 2 where there was nothing to take.
+    Ironic's inspection data, rates between pairs of nodes (ahc.pairwise/1) and AHC's own JSON; which it is, the content
+    tells. What cannot be read is named on standard error with the reason. Ends with 1 where results were left out, with 2
+    where there was nothing to take.
 
     \b
     Example: ahc import /var/lib/edeploy/health --session delivery-7
@@ -60,6 +62,10 @@ def command(where: Where, paths: tuple[str, ...], name: str, add: bool) -> None:
     folders, candidates = split(candidates)
     if folders:
         import_dahc(where, name, folders, candidates, add=add)
+        return
+    networks, candidates = pairwise.split(candidates)
+    if networks:
+        import_pairwise(where, name, networks, candidates, add=add)
         return
     with Store(where.store, write=True) as store:
         gathering = gathering_for(store, name, add=add)

@@ -14,9 +14,10 @@ import msgspec
 from ahc_agent.errors import CannotAnswer, NoData
 from ahc_agent.wire.messages import Hello, PairOutcome, TaskOutcome
 from ahc_server.collector import no_collector
+from ahc_server.flows import FlowTable
 from ahc_server.ids import Prefer, assign_ids
 from ahc_server.session import NodeRecord, OutcomeRecord, Session, StepRecord
-from ahc_server.store import database, records, repeats
+from ahc_server.store import database, flows, records, repeats
 from ahc_server.store.kept import Reader
 from ahc_server.store.saved import Members, SavedSession, SessionSummary, Standing
 from ahc_server.store.writers import WRITERS
@@ -178,6 +179,10 @@ class Store:
         """Steps of a session that is over are to run again. Call inside a transaction."""
         repeats.write(self._db, session, planned)
 
+    def add_flows(self, session: int, tables: Iterable[FlowTable]) -> None:
+        """Rounds of flows that came as a whole. Call inside a transaction."""
+        flows.write(self._db, session, tables)
+
     def load_session(
         self, name: str | None = None, prefer: Prefer = "serial", *, whole: bool = False
     ) -> Session:
@@ -202,7 +207,8 @@ class Store:
                 )
             number, name, plan, state, created_s = row
             steps = self._steps(number)
-            outcomes, inventories = self._outcomes(number, {step.step: step for step in steps}, whole)
+            by_number = {step.step: step for step in steps}
+            outcomes, inventories = self._outcomes(number, by_number, whole)
             return Session(
                 name=str(name),
                 plan=plan,
@@ -211,6 +217,7 @@ class Store:
                 nodes=self._nodes(number, inventories, prefer),
                 outcomes=outcomes,
                 steps=steps,
+                flows=flows.read(self._db, number, by_number),
             )
 
     def _steps(self, session: int) -> list[StepRecord]:

@@ -34,8 +34,8 @@ def kinds(flows: Flows, leaf: Ints, speed: Floats | None, near: Bools | None) ->
 
 
 def usual(value: Floats, flows: Flows, leaf: Ints, kind: Ints, unexplained: Bools | None = None) -> Floats:
-    """ln of what each flow (k,) should reach, from ``value`` (k,), what it did. ``unexplained`` (k,): flows that nothing is known to slow; None at first, when the level is
-    sought where most flows are."""
+    """ln of what each flow (k,) should reach, from ``value`` (k,), what it did. ``unexplained`` (k,): flows that nothing is
+    known to slow; None at first, when the level is sought where most flows are."""
     expected = np.zeros(len(value))
     for code in np.unique(kind):
         mine = np.flatnonzero(kind == code)
