@@ -159,8 +159,25 @@ def scores_of(
     rates = np.array([metric.higher_is_better for metric in metrics], dtype=bool)
     scores: list[Score] = []
     for each, (away, split), spread in zip(found, centred, spreads, strict=True):
-        scores += _judged(each, away, split, spread, shape, rates, thresholds)
+        fewer = _fewer_steps(each, distance, metrics)
+        scores += _judged(each, away, split, spread, shape, rates, fewer, thresholds)
     return scores
+
+
+def _fewer_steps(each: Evidence, distance: Floats, metrics: Sequence[Metric]) -> Floats:
+    """How much noisier than usual a node is (n, parts), as it took part in fewer steps of a ramp-up than its peers; at least 1."""
+    noisier = np.ones((len(distance), len(each.parts)))
+    for place, columns in enumerate(each.columns):
+        steps: dict[tuple[str, int], list[int]] = {}
+        for column in columns.tolist():
+            steps.setdefault((metrics[column].job, metrics[column].hosts), []).append(column)
+        if len(steps) > 1:
+            seen = [np.any(~np.isnan(distance[:, step]), axis=1) for step in steps.values()]
+            count = np.sum(seen, axis=0)
+            if np.any(count):
+                usual = float(np.median(count[count > 0]))
+                noisier[:, place] = np.sqrt(np.maximum(usual / np.maximum(count, 1), 1.0))
+    return noisier
 
 
 def _centred(each: Evidence) -> tuple[Floats, list[Halves | None]]:
@@ -183,13 +200,14 @@ def _judged(
     spread: Spread,
     shape: float,
     rates: Bools,
+    noisier: Floats,
     thresholds: Thresholds,
 ) -> list[Score]:
-    """Noise of one kind of evidence; like parts share it."""
+    """Noise of one kind of evidence; like parts share it, and a node has ``noisier`` (n, parts) times as much."""
     nodes, parts = distance.shape
     limits = thresholds.of(each.kind)
     noise = noise_of(spread, shape, nodes=nodes, extra=limits.extra)
-    error: Floats = np.hypot(noise.sigma, each.own / 1.96)
+    error: Floats = np.hypot(noise.sigma * noisier, each.own / 1.96)
     extra: Floats = np.where(each.single, _SINGLE_EXTRA, 0.0)
     log_p = np.minimum(noise.log_p(distance / error, extra) + np.log(parts), 0.0)
     scores = []
