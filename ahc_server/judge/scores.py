@@ -165,7 +165,8 @@ def scores_of(
 
 
 def _fewer_steps(each: Evidence, distance: Floats, metrics: Sequence[Metric]) -> Floats:
-    """How much noisier than usual a node is (n, parts), as it took part in fewer steps of a ramp-up than its peers; at least 1."""
+    """How much noisier than usual a node is (n, parts), as it took part in fewer steps of a ramp-up than its peers; at least
+    1."""
     noisier = np.ones((len(distance), len(each.parts)))
     for place, columns in enumerate(each.columns):
         steps: dict[tuple[str, int], list[int]] = {}
