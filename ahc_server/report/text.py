@@ -12,6 +12,7 @@ from ahc_server.judge.model import Report
 from ahc_server.report import words
 from ahc_server.report.folding import Line, fold
 from ahc_server.report.layout import table, table_rows, wrapped
+from ahc_server.report.rampup import rampup_lines
 from ahc_server.report.values import Column, every_value, metric_rows
 from ahc_server.report.words import clean
 
@@ -43,6 +44,7 @@ def draw_text(
     lines = [*_head(report, color), *_groups(report, width, show.groups or show.full)]
     lines += _findings(report, width, color, everything=show.outliers or show.full)
     lines += _notes(report, width, everything=show.full)
+    lines += rampup_lines(report, width)
     if show.categories or show.full:
         lines += _categories(judgement)
     if show.outliers or show.full:
