@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing
 import zmq
 
 from ahc_agent.errors import CannotAnswer, ProgramError, ProgramMissing, ProgramTimeout
-from ahc_agent.net import bulk, iperf, latency
+from ahc_agent.net import bulk, iperf, latency, path_mtu
 from ahc_agent.net.control import Control, Done, Failure, Halt, Step
 from ahc_agent.net.guard import Purpose, knock
 from ahc_agent.net.record import Direction
@@ -27,6 +27,8 @@ def connect(run: Run) -> None:
         control = Control(stack.enter_context(_knock(run, go, Purpose.CONTROL, watch)))
         echo = stack.enter_context(_knock(run, go, Purpose.ECHO, watch)) if task.latency else None
         run.record.connected = True
+        if "mtu" in go.ports:
+            _measure_path_mtu(run, control, go.ports["mtu"])
         if run.by_zmq:
             context = bulk.open_context(task.streams)
             stack.callback(context.term)
@@ -52,6 +54,20 @@ def _port(go: Go, purpose: str) -> int:
 def _knock(run: Run, go: Go, purpose: Purpose, watch: Watch) -> socket.socket:
     task = run.task
     return knock((task.peer_address, _port(go, "tcp")), task.address, purpose, run.token, watch)
+
+
+def _measure_path_mtu(run: Run, control: Control, port: int) -> None:
+    """First of all: where large packets vanish, the bandwidth tests may never end."""
+    task = run.task
+    mtu = run.path.card_mtu()
+    if mtu is None:
+        return
+    family = socket.AF_INET6 if ":" in task.peer_address else socket.AF_INET
+    with path_mtu.open_socket(family, task.address) as sock:
+        sock.connect((task.peer_address, port))
+        control.send(Step(kind="mtu"))
+        run.path.mtu = path_mtu.probe(sock, mtu, run.token, run.watch)
+    control.send(Halt())
 
 
 def _carry(run: Run, context: bulk.Context, control: Control, direction: Direction, port: int) -> None:

@@ -5,6 +5,7 @@ A frame is two bytes of length (network order) and one MessagePack map; the conn
 ::
 
     connecting end                     listening end
+    Step(mtu) ... Halt ───────────────▶              datagrams of all sizes, where the listening end bound a port for them
     Step(bulk, tx) ───────────────────▶              then data flows to the listening end
                   ◀─────────────────── Resize, ...   the receiver asks for larger or smaller messages
                   ◀─────────────────── Halt          it has seen enough
@@ -41,7 +42,7 @@ class Order(msgspec.Struct, kw_only=True, frozen=True, tag_field="type", tag=lam
 class Step(Order, kw_only=True, frozen=True):
     """What comes next. ``direction`` is seen from the connecting end."""
 
-    kind: Literal["bulk", "iperf3", "tcp", "udp"]
+    kind: Literal["mtu", "bulk", "iperf3", "tcp", "udp"]
     direction: Literal["tx", "rx"] = "tx"
 
 

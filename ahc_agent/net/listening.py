@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import zmq
 
 from ahc_agent.errors import PeerGone, PeerSilent, ProgramError
-from ahc_agent.net import bulk, iperf, latency
+from ahc_agent.net import bulk, iperf, latency, path_mtu
 from ahc_agent.net.control import Control, Done, Failure, Listening, Step
 from ahc_agent.net.guard import Door, Purpose, ZapKeeper
 from ahc_agent.net.record import Direction
@@ -24,6 +24,7 @@ class _Bound:
 
     door: socket.socket
     datagrams: socket.socket | None = None
+    sized: socket.socket | None = None
     bulk: dict[Direction, bulk.Socket] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
 
@@ -54,6 +55,9 @@ def _bind(run: Run, stack: ExitStack) -> _Bound:
     door = stack.enter_context(socket.create_server((address, 0), family=family, backlog=_BACKLOG))
     bound = _Bound(door)
     bound.ports["tcp"] = door.getsockname()[1]
+    if run.path.card_mtu() is not None:
+        bound.sized = stack.enter_context(path_mtu.open_socket(family, address))
+        bound.ports["mtu"] = bound.sized.getsockname()[1]
     if task.latency:
         bound.datagrams = stack.enter_context(socket.socket(family, socket.SOCK_DGRAM))
         bound.datagrams.bind((address, 0))
@@ -82,6 +86,10 @@ def _obey(run: Run, bound: _Bound, control: Control, echo: socket.socket | None)
                 return
             case Failure(error=text):
                 run.record.error(f"at {run.task.peer}: {text}")
+            case Step(kind="mtu") if bound.sized is not None:
+                limit = run.watch.within(path_mtu.LIMIT_S + SKEW_S)
+                mtu = run.path.card_mtu() or path_mtu.LEAST_BYTES
+                path_mtu.answer(bound.sized, mtu, control, run.token, run.strangers, limit)
             case Step(kind="bulk", direction=direction) if direction in bound.bulk:
                 run.carry(bound.bulk.pop(direction), control, direction)
             case Step(kind="iperf3", direction=direction) if "iperf3" in bound.ports:

@@ -44,7 +44,7 @@ def run_pair(task: PairTask, context: TaskContext) -> PairOutcome:
     except (OSError, zmq.ZMQError) as error:
         run.record.failed(PeerSilent(reason(error)))
     run.strangers.report(task.pair_id)
-    return run.record.outcome()
+    return run.record.outcome(run.path.end())
 
 
 def _plain(address: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from ahc_agent.errors import Cancelled, PeerGone
-from ahc_agent.wire.messages import Flow, PairOutcome, PairTask, RoundTrips
+from ahc_agent.wire.messages import Flow, PairOutcome, PairTask, PathFacts, RoundTrips
 
 Direction = Literal["tx", "rx"]
 _ERROR_LIMIT = 1000
@@ -60,7 +60,7 @@ class Record:
         somebody = Cancelled if not self.connected else (Cancelled, PeerGone)
         self._silence = not isinstance(error, somebody)
 
-    def outcome(self) -> PairOutcome:
+    def outcome(self, path: PathFacts | None = None) -> PairOutcome:
         if self._task.bandwidth:
             for direction in self._task.directions:
                 if direction not in self._flows:
@@ -72,5 +72,6 @@ class Record:
             connected=self.connected,
             flows=list(self._flows.values()),
             round_trips=self._round_trips,
+            path=path,
             error="; ".join(self._errors)[:_ERROR_LIMIT] or None,
         )

@@ -6,9 +6,10 @@ from contextlib import closing
 
 import zmq
 
-from ahc_agent.net import bulk, iperf
+from ahc_agent.net import bulk, iperf, path_mtu
 from ahc_agent.net.control import Control
 from ahc_agent.net.guard import Strangers, Token
+from ahc_agent.net.path import Way
 from ahc_agent.net.record import Direction, Record
 from ahc_agent.net.watch import Watch
 from ahc_agent.task import TaskContext
@@ -34,6 +35,7 @@ class Run:
         self.transfer = bulk.Transfer.of(task)
         self.record = Record(task, context.machine)
         self.strangers = Strangers()
+        self.path = Way(task.address, task.peer_address)
         self.watch = Watch(context.cancelled, GO_LIMIT_S)
 
     @property
@@ -59,9 +61,13 @@ class Run:
         """Say Ready, wait for Go, and sleep until the moment that it names. Raises AhcError."""
         self.context.ready(ports)
         go = self.context.wait_go(GO_LIMIT_S)
-        Watch(self.context.cancelled, go.delay_s).sleep()
+        start = Watch(self.context.cancelled, go.delay_s)
+        self.path.begin()
+        start.sleep()
         steps = 2 + (len(self.task.directions) if self.task.bandwidth else 0)
-        self.watch = Watch(self.context.cancelled, CONNECT_LIMIT_S + SKEW_S + steps * self.step_limit_s)
+        self.watch = Watch(
+            self.context.cancelled, CONNECT_LIMIT_S + SKEW_S + path_mtu.LIMIT_S + steps * self.step_limit_s
+        )
         return go
 
     def carry(self, sock: bulk.Socket, control: Control, direction: Direction) -> None:
