@@ -3,6 +3,7 @@
 ::
 
     page      the document: head, counts, groups, findings, notes
+    rampup    jobs on ever more nodes at once: sum and mean against their number
     strips    per group and component, how far each node is from its peers, sheep marked, the bar drawn
     sheep     a section per sheep: findings, cause, its peers' distributions, its facts
     peers     one metric of a group as a small distribution, with a node's own value

@@ -16,6 +16,7 @@ from ahc_server.report.folding import Line, fold
 from ahc_server.report.html.groups import Group, draw_group, legend
 from ahc_server.report.html.markup import Markup, join, tag
 from ahc_server.report.html.peers import Peers
+from ahc_server.report.html.rampup import draw_rampups
 from ahc_server.report.html.scale import scale_of
 from ahc_server.report.html.sheep import badge, draw_sheep, told
 from ahc_server.report.html.strips import Members
@@ -60,9 +61,15 @@ def draw_html(
     ]
     body = join(
         _head(report),
-        tag("nav", [tag("a", text, href=f"#{at}") for at, text in _ways(bool(sheep), bool(report.notes))]),
+        tag("nav", [tag("a", text, href=f"#{at}") for at, text in _ways(report, bool(sheep))]),
         _counts(report),
-        tag("main", _findings(report, anchors), _groups(judgement, anchors, metrics), _sheep_pages(sections)),
+        tag(
+            "main",
+            _findings(report, anchors),
+            draw_rampups(report),
+            _groups(judgement, anchors, metrics),
+            _sheep_pages(sections),
+        ),
         _notes(report.notes),
         [each.defs() for each in peers],
     )
@@ -98,9 +105,9 @@ def _head(report: Report) -> Markup:
     )
 
 
-def _ways(sheep: bool, notes: bool) -> list[tuple[str, str]]:
-    ways = [("findings", "Findings", True), ("groups", "Groups", True)]
-    ways += [("nodes", "Nodes", sheep), ("notes", "Notes", notes)]
+def _ways(report: Report, sheep: bool) -> list[tuple[str, str]]:
+    ways = [("findings", "Findings", True), ("rampups", "Ramp-ups", bool(report.rampups))]
+    ways += [("groups", "Groups", True), ("nodes", "Nodes", sheep), ("notes", "Notes", bool(report.notes))]
     return [(at, text) for at, text, there in ways if there]
 
 
