@@ -194,7 +194,8 @@ def _spread_out(
     for component, scores in by_component.items():
         coverage.unjudged.update(rows)
         columns = [int(column) for score in scores for column in score.columns]
-        worst = max(columns, key=lambda column: (test.found.spread[column], -column))
+        # What nobody has has no spread either.
+        worst = max(columns, key=lambda column: (np.nan_to_num(test.found.spread[column], nan=-1.0), -column))
         metric = test.metrics[worst]
         values = test.matrix.value[:, worst]
         low, high = float(np.nanmin(values)), float(np.nanmax(values))

@@ -15,7 +15,7 @@ _DOUBT_UNKNOWN = 0.5
 _DOUBT_MOST = 0.9
 #: Time that others took can cost a benchmark more than its share (caches, queues): it is counted twice.
 _DOUBT_FACTOR = 2.0
-#: No rate and no time in any unit of ours comes near this.
+#: No rate and no time in any unit of ours comes near this; or near its inverse, but for a rate of 0.
 _IMPOSSIBLE = 1e18
 #: Half width of a 95 % confidence interval over the standard error, for 1 to 10 degrees of freedom (Student's t); 2 beyond.
 _T_95 = np.array([np.nan, 12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.0])
@@ -31,7 +31,7 @@ def numbers_of(taken: Measured, field: str) -> Floats | None:
 
 def possible(value: Floats, higher_is_better: Bools) -> Bools:
     """Whether something can have this rate, or take this time. A rate of 0 is possible: a piece that does nothing."""
-    return np.asarray(((value > 0) & (value < _IMPOSSIBLE)) | ((value == 0) & higher_is_better))
+    return np.asarray(((value > 1 / _IMPOSSIBLE) & (value < _IMPOSSIBLE)) | ((value == 0) & higher_is_better))
 
 
 def within(taken: Measured) -> Floats | None:
