@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from ahc_agent.errors import FileFormatError, UsageError
 from ahc_agent.wire.messages import CpuTask, DiskTask, MemoryTask, PairTask
-from ahc_server.plan import HostRange, Plan, find_plan, parse_plan, read_plan, shipped_plans
+from ahc_server.plan import HostRange, Job, Plan, find_plan, parse_plan, read_plan, shipped_plans
+from ahc_server.rounds import MOST_ROUNDS
 
 DAHC = """\
 name: sample
@@ -145,6 +146,16 @@ def test_network_jobs() -> None:
     assert (task.engine, task.streams, task.limits.runtime_s) == ("iperf3", 4, 3)
 
 
+def test_rounds_are_chosen_unless_all_or_a_number_is_asked_for() -> None:
+    def of(text: str) -> Job:
+        return parse_plan(f"jobs: {{a: {{component: network{text}}}}}").jobs[0]
+
+    assert (of("").rounds, of("").most_rounds) == ("auto", MOST_ROUNDS)
+    assert of(", rounds: auto, most-rounds: 9").most_rounds == 9
+    assert of(", rounds: all").rounds == "all"
+    assert of(", rounds: 5").rounds == 5
+
+
 @pytest.mark.parametrize(
     ("text", "line", "says"),
     [
@@ -163,7 +174,10 @@ def test_network_jobs() -> None:
         ("jobs:\n  a:\n    component: cpu\n    step-hosts: 6\n", 4, "without required-hosts"),
         ("jobs:\n  a:\n    component: network\n    required-hosts: 1-9\n", 4, "at least 2 hosts"),
         ("jobs:\n  a:\n    component: network\n    network-hosts: 10.0.0.0/99\n", 4, "is no network"),
-        ("jobs:\n  a:\n    component: network\n    rounds: auto\n", 4, "not built yet"),
+        ("jobs:\n  a:\n    component: network\n    rounds: some\n", 4, "auto, all, or a number of rounds"),
+        ("jobs:\n  a:\n    component: network\n    rounds: 0\n", 4, "auto, all, or a number of rounds"),
+        ("jobs:\n  a:\n    component: network\n    rounds: 3\n    arity: 4\n", 4, "rounds: 3 and arity"),
+        ("jobs:\n  a:\n    component: network\n    rounds: all\n    most-rounds: 4\n", 4, "and most-rounds"),
         ("jobs:\n  a:\n    component: network\n    connection: udp\n", 4, "iperf3"),
         ("jobs:\n  a:\n    component: memory\n    block-size: 1X\n", 4, "no block size"),
         ("jobs:\n  a:\n    component: memory\n    block-size: 1M\n    block-sizes: 1M\n", 5, "keep one"),

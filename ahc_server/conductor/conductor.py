@@ -14,16 +14,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from ahc_agent.wire.messages import Ack, Cancel, Go, Hello, Progress, Ready, TaskOutcome
-from ahc_server.conductor.expand import Step, Unit, choose, steps_of, units, waves
+from ahc_server.conductor.expand import Step, Unit, choose, chooses, steps_of, units, waves
 from ahc_server.conductor.flight import Flight, Group, StepRun
 from ahc_server.conductor.ground import Ground
-from ahc_server.conductor.limits import DESERTED_S, GRACE_S, READY_S, parts_of
+from ahc_server.conductor.limits import DESERTED_S, GRACE_S, READY_S
 from ahc_server.conductor.model import Now, Output, Send
 from ahc_server.conductor.prepare import prepare
 from ahc_server.conductor.repeat import repeated_machines
-from ahc_server.conductor.restore import restore_tasks
+from ahc_server.conductor.restore import restore_history, restore_tasks
 from ahc_server.hub.events import Event, Joined, Lost, Said
 from ahc_server.plan.model import Plan
+from ahc_server.rounds import History
 from ahc_server.store import records
 from ahc_server.store.records import TaskState
 from ahc_server.store.repeats import RepeatPlanned
@@ -86,12 +87,13 @@ class Conductor(Ground):
         for machine, _, lost in there:
             self._nodes[machine].lost = lost
         for machine in self._nodes.keys() & saved.inventories.keys():
-            self._nodes[machine].parts = parts_of(saved.inventories[machine])
+            self._learn(machine, saved.inventories[machine])
         self._awaited = {machine for machine, node in self._nodes.items() if node.lost is None}
         self._begun = len(saved.steps)
         if saved.steps and saved.steps[-1].step not in saved.ended:
             begun = saved.steps[-1]
             self._run = self._step_run(self._steps[begun.step], begun.machines)
+            restore_history(self._run, saved.tasks, saved.pairs)
             self._run.skip_to(max((row.wave for row in saved.tasks), default=-1))
             restore_tasks(self._run, saved.tasks, self._nodes)
         return self
@@ -217,7 +219,9 @@ class Conductor(Ground):
     def _result(self, flight: Flight, outcome: TaskOutcome) -> None:
         assert self._run is not None
         if outcome.inventory is not None:
-            self._nodes[flight.machine].parts = parts_of(outcome.inventory)
+            self._learn(flight.machine, outcome.inventory)
+        if outcome.pair is not None:
+            self._run.history.hear(flight.group.group_id, flight.machine, outcome.pair)
         group, state = flight.group, _STATES[outcome.status]
         if state == "done":
             self._run.delays.append(outcome.start_delay_s)
@@ -286,8 +290,13 @@ class Conductor(Ground):
         )
 
     def _step_run(self, step: Step, machines: tuple[str, ...]) -> StepRun:
-        coming = waves(step, machines, lambda machine: self._nodes[machine].host)
-        return StepRun(step, machines, units(step, machines), coming)
+        history = History()
+        racks = {machine: leaf for machine in machines if (leaf := self._nodes[machine].leaf) is not None}
+        coming = waves(
+            step, machines, lambda each: self._nodes[each].host, history=history, racks=racks, seed=self._uid
+        )
+        at_least = units(step, machines)
+        return StepRun(step, machines, at_least, coming, history=history, chooses=chooses(step, machines))
 
     def _end_step(self) -> None:
         if self._run is not None:
@@ -301,7 +310,7 @@ class Conductor(Ground):
             wave = next(run.coming, None)
             if wave is not None:
                 run.wave += 1
-                for unit in wave:
+                for unit in [*wave, *self._partnerless(run, wave)]:
                     self._begin_unit(run, unit, attempt=1)
                 return True
         again = self._second_chances(run)
@@ -314,6 +323,14 @@ class Conductor(Ground):
                 self._keep(records.TaskChanged(task_id, "again", "lost on the way, and done again"))
             self._begin_unit(run, group.unit, attempt=2)
         return bool(again)
+
+    def _partnerless(self, run: StepRun, wave: list[Unit]) -> list[Unit]:
+        """Where rounds are chosen: those of a wave whose partners are away, two by two. They would be idle otherwise."""
+        if not run.chooses:
+            return []
+        there = [[machine for machine in unit if self._nodes[machine].lost is None] for unit in wave]
+        alone = [ends[0] for ends in there if len(ends) == 1]
+        return list(zip(alone[::2], alone[1::2], strict=False))
 
     def _second_chances(self, run: StepRun) -> list[Group]:
         """Lost units whose machines are all there again, as many as may run together."""
@@ -330,6 +347,7 @@ class Conductor(Ground):
     def _begin_unit(self, run: StepRun, unit: Unit, attempt: int) -> None:
         nodes = [self._nodes[machine] for machine in unit]
         group, why_not, assigns = prepare(self._uid, run, nodes, attempt, self._token)
+        run.begin(group)
         state, reason = why_not or ("assigned", None)
         for task_id, role, machine in zip(group.task_ids, group.roles, unit, strict=True):
             number = run.step.number

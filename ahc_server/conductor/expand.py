@@ -7,13 +7,15 @@ time. Everything is a pure function of plan and nodes, so that a restarted serve
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 
 from ahc_agent.wire.messages import AnyTask, Hello, InventoryTask, PairTask
 from ahc_server import pairing
 from ahc_server.conductor.model import Node
 from ahc_server.plan.model import Job, Plan
+from ahc_server.rounds import LEAST_ROUNDS, History, Policy, is_chosen
 from ahc_server.store.repeats import RepeatPlanned
 
 Unit = tuple[str, ...]
@@ -75,9 +77,12 @@ def choose(step: Step, nodes: Sequence[Node]) -> tuple[str, ...]:
 
 
 def units(step: Step, machines: Sequence[str]) -> int:
-    """How many units a step has."""
+    """How many units a step has; where its rounds are chosen as it goes, how many it has at least."""
     if step.job.component != "network":
         return len(machines)
+    if chooses(step, machines):
+        least = step.job.rounds if isinstance(step.job.rounds, int) else LEAST_ROUNDS
+        return least * (len(machines) // 2)
     if step.job.arity is not None:
         return sum(map(len, pairing.group_rounds(machines, step.job.arity)))
     return _pairs(len(machines)) - _pairs(len(step.apart.intersection(machines)))
@@ -87,11 +92,31 @@ def _pairs(machines: int) -> int:
     return machines * (machines - 1) // 2
 
 
-def waves(step: Step, machines: Sequence[str], host_of: Callable[[str], str]) -> Iterator[list[Unit]]:
+def chooses(step: Step, machines: Sequence[str]) -> bool:
+    """Whether the step's rounds are chosen as it goes. What is measured again is: each of its pairs."""
+    job = step.job
+    return (
+        job.component == "network"
+        and job.arity is None
+        and step.machines is None
+        and is_chosen(job.rounds, len(machines))
+    )
+
+
+def waves(
+    step: Step,
+    machines: Sequence[str],
+    host_of: Callable[[str], str],
+    *,
+    history: History | None = None,
+    racks: Mapping[str, str] | None = None,
+    seed: str = "",
+) -> Iterator[list[Unit]]:
     """What runs at the same time, one wave after the other.
 
     A step with a count runs its machines at once, as asked. Without one, no two units of a wave share a physical
-    host unless the job says ``affinity: any``.
+    host unless the job says ``affinity: any``. Where rounds are chosen, each is asked for when the one before is over, and
+    follows from ``history``, ``racks`` (machine → switch) and ``seed``.
     """
     job = step.job
     free = step.hosts is not None or job.affinity == "any" or job.component == "inventory"
@@ -102,6 +127,17 @@ def waves(step: Step, machines: Sequence[str], host_of: Callable[[str], str]) ->
     if job.component != "network":
         yield from pairing.waves(_units([(machine,) for machine in machines]), taken)
         return
+    if chooses(step, machines):
+        policy = Policy(machines, f"{seed} {step.number}", job.rounds, job.most_rounds, racks or {})
+        seen = history or History()
+        begun = 0
+        for number in count():
+            chosen = policy.next_round(number, seen.before(begun))
+            if chosen is None:
+                return
+            for wave in pairing.waves(_units(chosen), taken, job.parallel):
+                begun += 1
+                yield wave
     grouped = job.arity is not None
     for one in pairing.group_rounds(machines, job.arity or 2) if grouped else pairing.rounds(machines):
         meeting = [pair for pair in one if not step.apart.issuperset(pair)]

@@ -9,6 +9,7 @@ from typing import Literal
 
 from ahc_agent.wire.messages import Assign
 from ahc_server.conductor.expand import Step, Unit
+from ahc_server.rounds import History
 
 Role = Literal["solo", "listen", "connect"]
 
@@ -68,9 +69,10 @@ class Flight:
 class StepRun:
     """One step under way.
 
-    ``machines``: chosen at its start. ``wave``: the number of the last wave begun, -1 before the first. A machine has one
-    flight at a time. ``lost``: units that were lost on the way and get a second chance at the end of the step. ``delays``: the
-    starts of the wave, for ``jitter_s``, the worst spread so far.
+    ``machines``: chosen at its start. ``wave``: the number of the last wave begun, -1 before the first; ``begun``: units whose
+    turn has come. A machine has one flight at a time. ``lost``: units that were lost on the way and get a second chance at the
+    end of the step. ``delays``: the starts of the wave, for ``jitter_s``, the worst spread so far. ``history``: what the pairs
+    brought; ``chooses``: rounds are chosen from it as the step goes, and machines whose partners are away meet each other.
     """
 
     step: Step
@@ -78,6 +80,7 @@ class StepRun:
     units: int
     coming: Iterator[list[Unit]]
     wave: int = -1
+    begun: int = 0
     done: int = 0
     groups: dict[str, Group] = field(default_factory=dict)
     flights: dict[str, Flight] = field(default_factory=dict)
@@ -85,12 +88,23 @@ class StepRun:
     lost: dict[Unit, Group] = field(default_factory=dict)
     delays: list[float] = field(default_factory=list)
     jitter_s: float | None = None
+    history: History = field(default_factory=History)
+    chooses: bool = False
 
     def skip_to(self, wave: int) -> None:
         """Leave out the waves up to and including this one: they were begun before a restart."""
         for _ in islice(self.coming, wave + 1):
             pass
         self.wave = wave
+
+    def begin(self, group: Group) -> None:
+        """A unit's turn has come. Rounds that are chosen may come to more units than were foreseen."""
+        if group.is_pair:
+            one, other = group.unit
+            self.history.begin(group.group_id, group.wave, (one, other))
+        if group.attempt == 1:
+            self.begun += 1
+            self.units = max(self.units, self.begun)
 
     def add(self, flight: Flight) -> None:
         group = flight.group

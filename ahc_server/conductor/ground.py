@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ahc_agent.facts import Inventory
 from ahc_agent.wire.messages import Assign, Cancel, Go, Hello
 from ahc_server.conductor.flight import Flight, Group, StepRun
-from ahc_server.conductor.limits import CANCEL_S, GRACE_S, READY_S, REJOIN_S, SILENT_TASKS
+from ahc_server.conductor.limits import CANCEL_S, GRACE_S, READY_S, REJOIN_S, SILENT_TASKS, parts_of
 from ahc_server.conductor.model import Node, Now, Output, Send
+from ahc_server.rounds import leaf_of
 from ahc_server.store import records
 from ahc_server.store.records import TaskState
 
@@ -47,6 +49,12 @@ class Ground:
         if node.lost is not None:
             node.lost = None
             self._keep(records.ParticipantState(node.machine, None))
+
+    def _learn(self, machine: str, inventory: Inventory) -> None:
+        """What an inventory tells of a node: how many parts it has, and which switch it hangs on."""
+        node = self._nodes[machine]
+        node.parts = parts_of(inventory)
+        node.leaf = leaf_of(inventory, node.hello.addresses)
 
     # ── ends ───────────────────────────────────────────────────────────────────────────────────────
 

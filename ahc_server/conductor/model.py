@@ -30,7 +30,8 @@ class Parts:
 class Node:
     """A participant. ``host``: its physical host (itself where it is none's guest). ``lost``: why it is not there.
 
-    ``silent_tasks``: tasks in a row whose time limit passed without a word.
+    ``leaf``: the switch that it hangs on, where its inventory told. ``silent_tasks``: tasks in a row whose time limit passed
+    without a word.
     """
 
     machine: str
@@ -38,6 +39,7 @@ class Node:
     hello: Hello
     lost: str | None = None
     parts: Parts = Parts()
+    leaf: str | None = None
     silent_tasks: int = 0
 
     @property

@@ -4,10 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from ahc_agent.wire.messages import PairOutcome
 from ahc_server.conductor.flight import Flight, Group, Role, StepRun
 from ahc_server.conductor.model import Node
 from ahc_server.conductor.prepare import assign
 from ahc_server.store.records import OPEN_STATES, TaskRow
+
+
+def restore_history(run: StepRun, rows: Iterable[TaskRow], pairs: Mapping[str, PairOutcome]) -> None:
+    """What the pairs of the step brought: the rounds that were chosen from it are then found again."""
+    by_unit: dict[str, list[TaskRow]] = {}
+    for row in sorted(rows, key=lambda row: (row.wave, row.unit, row.role)):  # connect before listen
+        if row.role != "solo":
+            by_unit.setdefault(row.unit, []).append(row)
+    for unit, ends in by_unit.items():
+        if len(ends) == 2:
+            run.history.begin(unit, ends[0].wave, [row.machine for row in ends])
+            for row in ends:
+                if row.task_id in pairs:
+                    run.history.hear(unit, row.machine, pairs[row.task_id])
 
 
 def restore_tasks(
@@ -33,6 +48,7 @@ def restore_tasks(
             going=any(row.state == "going" for row in own),
             restored=True,
         )
+        run.begun += group.attempt == 1
         group.broken = group.is_pair and (not group.going or any(row.state not in OPEN_STATES for row in own))
         if group.attempt == 1 and any(row.state == "lost" for row in own):
             run.lost[group.unit] = group

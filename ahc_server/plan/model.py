@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ahc_agent.wire.messages import AnyTask, PairTask
+from ahc_server.rounds import MOST_ROUNDS, Rounds
 
 Component = Literal["inventory", "cpu", "memory", "storage", "network"]
 Affinity = Literal["fair", "any"]
@@ -36,7 +37,8 @@ class Job:
     many nodes *at once*, one step for each count. ``task`` is what each node gets; of a network job it is
     the pattern of both ends (``pair_id``, ``role``, ``peer``, addresses and token are filled in per pair).
     ``networks``: the data addresses of a network job lie in the first of these that both ends have.
-    ``affinity_hosts``: only nodes on these physical hosts; ``affinity_count``: at most so many of one.
+    ``affinity_hosts``: only nodes on these physical hosts; ``affinity_count``: at most so many of one. ``rounds``: all pairs, a
+    number of random rounds, or as many as it takes (see ``rounds.policy``), ``most_rounds`` at most.
     """
 
     name: str
@@ -48,6 +50,8 @@ class Job:
     affinity_count: int | None = None
     arity: int | None = None
     parallel: int | None = None
+    rounds: Rounds = "auto"
+    most_rounds: int = MOST_ROUNDS
     networks: tuple[str, ...] = ()
     description: str = ""
 

@@ -16,6 +16,7 @@ from typing import Any, cast
 from ahc_agent.bench.sysbench import format_size
 from ahc_agent.wire.messages import AnyTask, BenchLimits, CpuTask, DiskTask, InventoryTask, MemoryTask
 from ahc_server.plan.model import Affinity, Component, HostRange, Job, Plan, pair_pattern
+from ahc_server.rounds import MOST_ROUNDS, Rounds
 from ahc_server.yamlfile import Document, Section, parse_document, read_document
 
 MOST_HOSTS = 100_000
@@ -133,6 +134,8 @@ def _job(name: str, section: Section, top: Section) -> Job:
         arity=section.integer("arity", 2, MOST_HOSTS) if component == "network" else None,
         parallel=section.integer("parallel", 1, MOST_HOSTS) if component == "network" else None,
         networks=_networks(section) if component == "network" else (),
+        rounds=_rounds(section) if component == "network" else "all",
+        most_rounds=(component == "network" and section.integer("most-rounds", 1, MOST_HOSTS)) or MOST_ROUNDS,
         task=build(section, _limits(section, top, hosts is not None)),
     )
 
@@ -160,6 +163,21 @@ def _affinity_hosts(section: Section) -> tuple[tuple[str, ...], int | None]:
     if section.plain.get("affinity-hosts") == []:
         return (), None
     return section.words("affinity-hosts") or (), None
+
+
+def _rounds(section: Section) -> Rounds:
+    """``auto`` (the default), ``all``, or how many. ``most-rounds`` and ``arity`` go with the first alone."""
+
+    def take(value: Any) -> Rounds | None:
+        if value in ("auto", "all"):
+            return cast(Rounds, value)
+        return value if type(value) is int and 1 <= value <= MOST_HOSTS else None
+
+    found: Rounds = section.get("rounds", "auto, all, or a number of rounds", take) or "auto"
+    for key in ("arity", "most-rounds"):
+        if found != "auto" and key in section and (key, found) != ("arity", "all"):
+            section.fail("rounds", f"rounds: {found} and {key} in one job", "keep one of them")
+    return found
 
 
 def _networks(section: Section) -> tuple[str, ...]:
@@ -258,8 +276,6 @@ def _storage(section: Section, limits: BenchLimits) -> AnyTask:
 
 
 def _network(section: Section, limits: BenchLimits) -> AnyTask:
-    if section.choice("rounds", ("all", "auto")) == "auto":
-        section.fail("rounds", "rounds: auto is not built yet", "say `rounds: all`, or leave it out")
     modes = section.words("mode", ("bandwidth", "latency")) or ("bandwidth", "latency")
     protocols = section.words("latency", ("tcp", "udp"))
     connection = section.choice("connection", ("tcp", "udp"))
@@ -302,6 +318,7 @@ COMPONENTS: dict[str, tuple[tuple[str, ...], Callable[[Section, BenchLimits], An
             "arity",
             "parallel",
             "rounds",
+            "most-rounds",
             "network-hosts",
             "mode",
             "connection",

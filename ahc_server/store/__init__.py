@@ -342,9 +342,18 @@ class Store:
             )
             if (inventory := _unpack_outcome(payload).inventory) is not None
         }
+        pairs = {
+            task_id: pair
+            for task_id, payload in self._db.execute(
+                "SELECT t.task_id, r.payload FROM tasks t JOIN results r ON r.task_id = t.task_id"
+                " WHERE t.session = ? AND t.role != 'solo' AND t.step = (SELECT max(step) FROM steps WHERE session = ?)",
+                (session, session),
+            )
+            if (pair := _unpack_outcome(payload).pair) is not None
+        }
         again = repeats.read(self._db, session)
         return SavedSession(
-            session, name, uid, plan, state, participants, steps, ended, tasks, inventories, again
+            session, name, uid, plan, state, participants, steps, ended, tasks, inventories, again, pairs
         )
 
 

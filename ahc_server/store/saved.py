@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from ahc_agent.facts import Inventory
-from ahc_agent.wire.messages import Hello
+from ahc_agent.wire.messages import Hello, PairOutcome
 from ahc_server.store.records import SessionState, StepStarted, TaskRow
 from ahc_server.store.repeats import RepeatPlanned
 
@@ -31,7 +31,8 @@ class SavedSession:
     """A session under way, as a server that was killed left it.
 
     ``participants`` in order: machine, its last Hello, why it is lost. ``steps`` begun so far, ``ended`` those that are over;
-    ``tasks`` of the last step; ``inventories`` by machine; ``repeats``: what is to be measured again, begun or not.
+    ``tasks`` of the last step; ``inventories`` by machine; ``repeats``: what is to be measured again, begun or not; ``pairs``:
+    task of the last step → what that end of a pair said.
     """
 
     session: int
@@ -45,6 +46,7 @@ class SavedSession:
     tasks: list[TaskRow]
     inventories: dict[str, Inventory]
     repeats: list[RepeatPlanned] = field(default_factory=list)
+    pairs: dict[str, PairOutcome] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
