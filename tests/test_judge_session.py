@@ -67,7 +67,7 @@ def test_of_several_disks_the_slow_one_is_named() -> None:
 def test_one_slow_core_is_named() -> None:
     cores = tuple(("cpu", f"core{n}", "events_per_s", "events/s", True, 1180.0, 0.5) for n in range(16))
     [found] = judge(Fleet(6).benchmarks(cores).slow("n4", "cpu", 0.7, part="core11")).findings
-    assert "CPU core 11: core 11 826 events/s" in found.summary
+    assert "CPU core 11: 826 events/s" in found.summary
     assert len(found.metrics) == 1
 
 

@@ -128,12 +128,10 @@ class _Teller:
         """Of each other thing that was measured on this piece the worst, the worst first."""
         if head is None:
             return []
-        worst: dict[tuple[str, str], int] = {}
+        worst: dict[str, int] = {}
         for column in sorted(columns, key=lambda c: (self.test.found.effect[place, c], c)):
-            metric = self.test.metrics[column]
-            worst.setdefault((metric.component, re.sub(r"_together|_KBps", "", metric.quantity)), column)
-        mine = self.test.metrics[head]
-        worst.pop((mine.component, re.sub(r"_together|_KBps", "", mine.quantity)), None)
+            worst.setdefault(_thing(self.test.metrics[column]), column)
+        worst.pop(_thing(self.test.metrics[head]), None)
         return list(worst.values())
 
     def _example(self, place: int, columns: Sequence[int] | np.ndarray, effect: float) -> int | None:
@@ -189,8 +187,10 @@ class _Teller:
         value = float(self.test.matrix.value[place, head])
         expected = self._expected(place, head)
         whose = "its like parts" if self.test.is_alone else f"its {peers:,} peers"
+        # "CPU core 6: core 6 201 loops/s" says it twice.
+        what = "" if self._title(place, sheep).endswith(wording.what(metric)) else f"{wording.what(metric)} "
         said = (
-            f"{wording.what(metric)} {wording.quantity(metric, value, expected)} where {whose} have "
+            f"{what}{wording.quantity(metric, value, expected)} where {whose} have "
             f"{wording.quantity(metric, expected)} ({wording.percent(value / expected - 1)})"
         )
         alike = len([c for c in score.columns if not np.isnan(self.test.found.effect[place, c])]) - 1
@@ -253,6 +253,11 @@ class _Teller:
             unit=metric.unit,
             effect=rounded(float(self.test.found.effect[place, column]), 4),
         )
+
+
+def _thing(metric: Metric) -> str:
+    """What is measured, whatever of a run's two rates tells it, and whatever runs beside it."""
+    return wording.what(replace(metric, part="", quantity=metric.quantity.replace("_together", "")))
 
 
 def _folded(test: GroupTest, place: int, slow: list[Accused]) -> list[Accused]:

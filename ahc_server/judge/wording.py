@@ -90,7 +90,7 @@ def _scaled(kind: str, value: float, like: float | None, factor: int) -> str:
 
 def what(metric: Metric) -> str:
     """What a metric measures: "sequential reads (1M)" (of the disk that the title names), "core 3", "sends"."""
-    if metric.component == "cpu" and metric.quantity == "events_per_s":
+    if metric.component == "cpu" and metric.quantity in ("events_per_s", "loops_per_s"):
         return "all cores together" if metric.part == "all" else part(metric.part)
     if metric.component == "network":
         if metric.part in ("tx", "rx"):
