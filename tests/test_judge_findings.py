@@ -63,7 +63,7 @@ def two_sockets() -> Inventory:
         ),
         (
             lambda: Fleet(12).benchmarks().slow("n3", "cpu", 0.8, part="socket1").slow("n3", "cpu", 0.9, part="all"),
-            r"n3: CPU socket 1( against the others)?: socket 1 [\d,]+ events/s where its 11 peers have [\d,]+ events/s \(−2",
+            r"n3: CPU socket 1( against the others)?: (socket 1 )?[\d,]+ events/s where its 11 peers have [\d,]+ events/s \(−2",
         ),
         (
             lambda: Fleet(12).benchmarks(CORES).slow("n3", "cpu", 0.5, part="core6"),
@@ -258,3 +258,16 @@ def test_no_summary_holds_a_number_that_nobody_can_read() -> None:
     for found in judge(fleet.slow("n4", "memory", 0.01)).findings:
         assert not re.search(r"nan|inf(?!o)|e[+-]\d\d|-0", found.summary), found.summary
         assert found.effect is None or abs(found.effect) < 100
+
+
+def test_of_the_bytes_and_the_operations_of_one_run_only_one_is_said() -> None:
+    rates: Metrics = tuple(
+        ("disk", "sda", f"{pattern}{way}_{unit}", "", True, value, 1.0)
+        for pattern, value in (("read_1M", 200e6), ("randread_4k", 640e3))
+        for way in ("", "_together")
+        for unit in ("bytes_per_s", "iops")
+    )
+    found = only(Fleet(12).benchmarks(rates).slow("n3", "disk", 0.5))
+    assert len(found.metrics) == 8
+    assert len(re.findall(r"random reads", found.summary)) == 1
+    assert len(re.findall(r"sequential reads", found.summary)) == 1
