@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 
 from ahc_agent.errors import CannotAnswer
@@ -20,6 +21,7 @@ from ahc_server.history.levels import Cohort, levels
 from ahc_server.history.limits import limits_of, note_of
 from ahc_server.history.model import Comparison, Gap, MetricChange
 from ahc_server.history.pieces import kinds_of
+from ahc_server.history.rampups import ramp_changes
 from ahc_server.history.reading import Reading
 from ahc_server.history.robust import LEAST_PEERS, effect, log_ratio, medians
 from ahc_server.history.said import metric_change, node_changes, shared_change
@@ -38,12 +40,13 @@ def compare(
 ) -> Comparison:
     """Compare two sessions. ``chosen``: limits other than those that are shipped; ``every``: also each metric's median change.
     Raises CannotAnswer where they share nothing."""
+    ramps = ramp_changes(before, after)
     limits = limits_of(chosen, [before, after])
     aligned = align([before, after])
     both = np.array(
         [row for row, machine in enumerate(aligned.machines) if all(machine.records)], dtype=np.int64
     )
-    if not len(both):
+    if not len(both) and not ramps:
         raise CannotAnswer(f"{before.side.session} and {after.side.session} have no node in common")
     names = [aligned.machines[row].id for row in both]
     facts = [_fact_changes(aligned, int(row)) for row in both]
@@ -52,7 +55,7 @@ def compare(
     known = [
         all(r is not None and r.inventory is not None for r in aligned.machines[row].records) for row in both
     ]
-    if not np.any(measured) and not any(known):
+    if not np.any(measured) and not any(known) and not ramps:
         raise CannotAnswer(
             f"{before.side.session} and {after.side.session} have no metric in common, and no two inventories to compare"
         )
@@ -84,6 +87,7 @@ def compare(
         gaps=_gaps(aligned, both),
         notes=note_of(chosen) + _notes(before, after, aligned, len(both), int(sum(known))),
         every=_every(aligned, both, change) if every else [],
+        rampups=ramps or msgspec.UNSET,
     )
 
 

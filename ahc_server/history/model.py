@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from ahc_server.history.rampups import RampChange
 from ahc_server.history.reading import Side
 from ahc_server.judge.model import Component, Severity
 
@@ -97,7 +98,8 @@ class Comparison(msgspec.Struct, kw_only=True, frozen=True):
     """The same fleet before and after. ``nodes`` took part in both sessions; ``gone`` only in the first, ``new`` only in the
     second.
 
-    ``metrics``: how many were compared. ``every``: each metric's median change, filled on request.
+    ``metrics``: how many were compared. ``every``: each metric's median change, filled on request. ``rampups``: left out where
+    the sessions have none.
     """
 
     schema: str = COMPARISON
@@ -113,6 +115,7 @@ class Comparison(msgspec.Struct, kw_only=True, frozen=True):
     gaps: list[Gap]
     notes: list[str]
     every: list[MetricChange] = []
+    rampups: list[RampChange] | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def worst(self) -> Severity:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import msgspec
@@ -11,6 +11,8 @@ from ahc_agent.order import natural_order
 from ahc_server.judge.disks import DiskNames
 from ahc_server.judge.features import Cells, CellWriter, write_measurements
 from ahc_server.judge.network import pair_runs, write_capacities
+from ahc_server.judge.rampup import judge_rampups
+from ahc_server.judge.rampup_model import Rampup
 from ahc_server.judge.second import split_repeats
 from ahc_server.session import NodeRecord, Session
 
@@ -34,6 +36,7 @@ class Reading:
     plan: str
     records: list[NodeRecord]
     cells: Cells
+    rampups: list[Rampup] = field(default_factory=list)
 
 
 def read(session: Session) -> Reading:
@@ -52,4 +55,5 @@ def read(session: Session) -> Reading:
     times += [at for step in session.steps for at in (step.started_at_s, step.ended_at_s) if at is not None]
     newest = datetime.fromtimestamp(max(times), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     side = Side(session=session.name, state=session.state, nodes=len(records), data_up_to=newest)
-    return Reading(side, session.created_at_s, session.plan, records, writer.cells())
+    ramps = judge_rampups(session, records, {}).rampups
+    return Reading(side, session.created_at_s, session.plan, records, writer.cells(), ramps)

@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from ahc_server.judge import wording
 from ahc_server.judge.features import Metric
 from ahc_server.judge.model import Report
 from ahc_server.judge.rampup_model import Behind, RampStep, Rampup
 from ahc_server.report.layout import table, wrapped
+
+
+class Named(Protocol):
+    """What a metric of a ramp-up is known by."""
+
+    @property
+    def job(self) -> str: ...
+    @property
+    def component(self) -> str: ...
+    @property
+    def metric(self) -> str: ...
+    @property
+    def unit(self) -> str: ...
+    @property
+    def higher_is_better(self) -> bool: ...
+
 
 _BAR_WIDTH = 24
 _EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -32,13 +49,13 @@ def rampup_lines(report: Report, width: int) -> list[str]:
     return lines
 
 
-def metric_of(ramp: Rampup) -> Metric:
+def metric_of(ramp: Named) -> Metric:
     """The metric that it is about, for its words and units."""
     part, _, quantity = ramp.metric.removeprefix(f"{ramp.component}.").rpartition(".")
     return Metric(ramp.component, part, quantity, ramp.unit, ramp.higher_is_better, ramp.job, 0)
 
 
-def title(ramp: Rampup) -> str:
+def title(ramp: Named) -> str:
     """ "read_seq, disk vda, sequential reads (1M)"."""
     metric = metric_of(ramp)
     subject = (
@@ -89,10 +106,10 @@ def _table(ramp: Rampup) -> list[str]:
     rows: list[Sequence[str]] = [(*heads(ramp), "")]
     for step, value in zip(ramp.steps, drawn, strict=True):
         rows.append((*cells(ramp, step), _bar((value or 0.0) / most if most else 0.0)))
-    return [line.rstrip() for line in table(_right(rows))]
+    return [line.rstrip() for line in table(right_aligned(rows))]
 
 
-def _right(rows: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
+def right_aligned(rows: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
     """All but the last column to the right, as numbers stand."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
     return [(*(cell.rjust(size) for cell, size in zip(row, widths, strict=False)), row[-1]) for row in rows]

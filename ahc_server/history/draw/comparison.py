@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ahc_server.history.draw.rampups import ramp_lines
 from ahc_server.history.model import Comparison, FactChange, Gap, MetricChange, NodeChange, SharedChange
 from ahc_server.judge import wording
 from ahc_server.report.layout import table, wrapped
@@ -23,6 +24,7 @@ def draw_comparison(comparison: Comparison, *, width: int = 120, full: bool = Fa
     lines += _changed(comparison.changed, width, full=full)
     lines += _facts(comparison.facts, len(comparison.nodes), width, full=full)
     lines += _gaps(comparison.gaps, width, full=full)
+    lines += ramp_lines(comparison.rampups or [], width)
     if comparison.notes:
         lines += ["", "Notes"]
         for note in comparison.notes:
