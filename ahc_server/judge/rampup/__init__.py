@@ -57,12 +57,12 @@ def judge_rampups(
     timed = {outcome.step for outcome in session.outcomes if outcome.outcome.duration_s > 0}
     rampups = [_rampup(each, behind, node_of, timed) for each in series]
     hosts = len(set(host_of.values()))
-    said = {(each.element, each.component) for each in known if each.severity != "info"}
+    accused = {(each.element, each.component) for each in known if each.severity != "info"}
     found = [finding(each, node_of, group_of, hosts) for each in behind]
     records_of = {step.record.step: step.record for each in series for step in each.steps}
     return Ramps(
         rampups,
-        [each for each in found if (each.element, each.component) not in said],
+        [each for each in found if each.severity == "warn" or (each.element, each.component) not in accused],
         told.missing(session, [records_of[number] for number in sorted(records_of)], node_of),
     )
 
