@@ -39,6 +39,7 @@ from ahc_server.judge.network import pair_runs, write_capacities
 from ahc_server.judge.oddities import odd_nodes, oddities
 from ahc_server.judge.populations import populations
 from ahc_server.judge.rampup import judge_rampups
+from ahc_server.judge.stalls import stalled_flows
 from ahc_server.judge.suspects import GroupTest, examine
 from ahc_server.judge.thresholds import SHIPPED, Tables
 from ahc_server.session import NodeRecord, Session
@@ -123,7 +124,7 @@ def judge(session: Session, *, generated_at: str, limits: Tables | None = None) 
         findings += part.findings
     group_of = {fleet.names[row]: f"g{number + 1}" for number, of in enumerate(grouping.groups) for row in of}
     ramps = judge_rampups(session, records, group_of, findings)
-    findings += ramps.findings
+    findings += ramps.findings + stalled_flows(session, {each.machine: each.node for each in records}, group_of)
     unjudged = set().union(*(part.unjudged for part in coverage))
     report = _report(session, generated_at, fleet, grouping, findings, unjudged)
     by = [chosen.note] if chosen.note else []
