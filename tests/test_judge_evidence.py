@@ -138,6 +138,13 @@ def test_a_value_that_stands_alone_says_so_unless_it_was_sampled() -> None:
     assert not of_kind(gathered(names, away, sampled=True), "memory").single.any()
 
 
+def test_of_two_values_of_one_run_each_the_less_odd_counts() -> None:
+    names = ["memory.all.forked_1G_bytes_per_s", "memory.all.forked_2G_bytes_per_s"]
+    away = [[-0.5, -0.01], [0.02, 0.7], [-0.2, -0.3]]
+    assert of_kind(gathered(names, away), "memory").distance.ravel().tolist() == [-0.01, 0.02, -0.2]
+    assert of_kind(gathered(names, away, sampled=True), "memory").distance[2, 0] == pytest.approx(-0.25)
+
+
 def test_uncertain_values_are_less_uncertain_together() -> None:
     metrics = [metric(f"system.gpu0.{each}_tflops") for each in "abcd"]
     nothing = np.zeros((1, 4))
@@ -202,6 +209,15 @@ def test_of_a_whole_disk_that_counts_most_in_which_its_peers_are_steady() -> Non
     assert whole.distance[5, 0] == pytest.approx(-0.10, rel=0.01)
     away[5] = [0.0, -0.10]
     assert abs(of_kind(gathered(names, away, sampled=True), "disk").distance[5, 0]) < 0.001
+
+
+def test_of_the_kinds_that_rest_on_one_value_the_worst_does_not_count_for_the_whole_disk() -> None:
+    away = np.zeros((6, 2)) + np.linspace(-0.01, 0.01, 6)[:, None]
+    away[0] = [-0.6, -0.02]
+    whole = of_kind(gathered(DISK[:2], away), "disk").distance
+    assert whole[0, 0] == pytest.approx(-0.02, abs=0.01)
+    sampled = of_kind(gathered(DISK[:2], away, sampled=True), "disk").distance
+    assert sampled[0, 0] < -0.2
 
 
 def test_a_disk_of_which_one_thing_is_lost_is_judged_by_the_other() -> None:

@@ -11,7 +11,7 @@ import pytest
 from ahc_agent.facts import Disk, Inventory
 from ahc_agent.measure import Measurement, Sample
 from ahc_server.judge.model import Finding
-from tests.judge_helpers import STANDARD, Fleet, inventory, judge, measurement, serious
+from tests.judge_helpers import STANDARD, Fleet, disturbed, inventory, judge, serious
 
 Metrics = tuple[tuple[str, str, str, str, bool, float, float], ...]
 
@@ -238,19 +238,29 @@ def test_a_batch_is_reckoned_into_what_is_expected() -> None:
 
 def test_one_odd_value_is_told_and_blames_nobody() -> None:
     def glitch(old: Measurement) -> Measurement:
-        if old.part != "node1" or old.value is None:
+        if (old.part, old.unit) != ("sda", "IOPS") or old.value is None:
             return old
-        return measurement(old.component, old.part, old.quantity, old.unit, True, old.value * 0.5)
+        return msgspec.structs.replace(old, value=old.value * 0.4)
 
-    memory: Metrics = (
-        ("memory", "node0", "write_1G_bytes_per_s", "bytes/s", True, 11e9, 1.0),
-        ("memory", "all", "forked_1G_bytes_per_s", "bytes/s", True, 40e9, 1.0),
-    )
-    fleet = Fleet(12).benchmarks(memory)
-    fleet.change(
-        "n5", lambda old: glitch(msgspec.structs.replace(old, part="node1")) if old.part == "all" else old
-    )
-    assert serious(judge(fleet)) == []
+    report = judge(Fleet(12).benchmarks(DISKS).change("n5", glitch))
+    [found] = report.findings
+    assert (found.element, found.kind, found.severity) == ("node:n5", "not-measured", "info")
+    assert "disk sda: random reads (4k)" in found.summary
+    assert "one value of one run, which nothing else supports, so it cannot be told: repeat" in found.summary
+    assert report.counts.warn == report.counts.fail == 0
+
+
+def test_a_disturbed_loss_is_told_and_blames_nobody() -> None:
+    fleet = Fleet(12).benchmarks(DISKS).slow("n5", "disk", 0.7)
+    found = judge(fleet.change("n5", lambda old: disturbed(old, 0.3))).findings
+    assert {each.severity for each in found} == {"info"}
+    assert any("its samples were disturbed" in each.summary for each in found)
+
+
+def test_a_node_that_is_faster_is_asked_what_it_is() -> None:
+    [found] = judge(Fleet(12).benchmarks(DISKS).slow("n5", "disk", 2.0, part="sdb")).findings
+    assert (found.kind, found.severity) == ("fast", "info")
+    assert found.summary.endswith("check whether it really has the same hardware and settings")
 
 
 def test_no_summary_holds_a_number_that_nobody_can_read() -> None:
