@@ -25,6 +25,8 @@ MAX_UNPACKED_BYTES = 512 * 2**20
 _XZ_MEMORY_BYTES = 256 * 2**20
 _CHUNK_BYTES = 64 * 1024
 _BLOCK_BYTES = 512
+#: An archive ends with two blocks of zeros; what was cut short between two files has none.
+_END_BYTES = 2 * _BLOCK_BYTES
 #: Where the mark "ustar" stands in the header of the first file (POSIX.1-1988; GNU tar's "ustar " as well).
 _MARK_AT, _MARK = 257, b"ustar"
 
@@ -78,6 +80,7 @@ class _Unpacked(io.RawIOBase):
     def __init__(self, file: BinaryIO, name: str) -> None:
         self._file, self._name = file, name
         self._left = MAX_UNPACKED_BYTES
+        self.tail = b""
         start = file.read(8)
         file.seek(0)
         self._made = next((made() for begins, made in _PACKINGS if start.startswith(begins)), None)
@@ -90,6 +93,7 @@ class _Unpacked(io.RawIOBase):
         self._left -= len(data)
         if self._left < 0:
             raise _too_large(self._name)
+        self.tail = (self.tail + data)[-_END_BYTES:]
         into[: len(data)] = data
         return len(data)
 
@@ -139,7 +143,8 @@ def members(path: Path, name: str) -> Iterator[Member]:
 
 def _members(file: BinaryIO, name: str) -> Iterator[Member]:
     count, left = 0, MAX_UNPACKED_BYTES
-    stream = io.BufferedReader(_Unpacked(file, name), _CHUNK_BYTES)
+    unpacked = _Unpacked(file, name)
+    stream = io.BufferedReader(unpacked, _CHUNK_BYTES)
     with tarfile.open(fileobj=stream, mode="r|", errorlevel=0) as tar:
         for each in tar:
             count += 1
@@ -158,3 +163,7 @@ def _members(file: BinaryIO, name: str) -> Iterator[Member]:
             content = tar.extractfile(each)
             if content is not None:
                 yield Member(path, content.read(), max(0.0, float(each.mtime)))
+    while stream.read(_CHUNK_BYTES):
+        pass
+    if unpacked.tail != bytes(_END_BYTES):
+        raise EOFError("it ends in the middle")
