@@ -89,16 +89,36 @@ def _pair_up(
     is_fit: Callable[[str, str], bool],
     take: Callable[[str, str], None],
 ) -> None:
-    """An even number of names, each with the best of the next ones: fit and new, else fit, else new, else the next."""
+    """An even number of names, each with the best of the next ones: fit and new, else fit, else new, else the next. Where the
+    last ones find nobody, they change partners with a pair that was found before."""
+
+    def cost(one: str, other: str) -> int:
+        return 2 * (met[pair_key(one, other)] > 0) + (not is_fit(one, other))
+
     left = list(reversed(free))
+    found: list[Pair] = []
     while left:
         one = left.pop()
-        nearest = range(len(left) - 1, max(-1, len(left) - 1 - _LOOK_AHEAD), -1)
         best, least = len(left) - 1, 4
-        for place in nearest:
-            cost = 2 * (met[pair_key(one, left[place])] > 0) + (not is_fit(one, left[place]))
-            if cost < least:
-                best, least = place, cost
-            if not cost:
+        for place in range(len(left) - 1, max(-1, len(left) - 1 - _LOOK_AHEAD), -1):
+            price = cost(one, left[place])
+            if price < least:
+                best, least = place, price
+            if not price:
                 break
-        take(one, left.pop(best))
+        found.append((one, left.pop(best)))
+        if least:
+            _change(found, cost)
+    for one, other in found:
+        take(one, other)
+
+
+def _change(found: list[Pair], cost: Callable[[str, str], int]) -> None:
+    """The last pair changes partners with an earlier one where both are the better for it."""
+    one, other = found[-1]
+    for place in range(len(found) - 2, max(-1, len(found) - 2 - _LOOK_AHEAD), -1):
+        a, b = found[place]
+        for first, second in (((one, a), (other, b)), ((one, b), (other, a))):
+            if not (cost(*first) or cost(*second)):
+                found[place], found[-1] = first, second
+                return
