@@ -86,31 +86,48 @@ def explanations(
     own: Callable[[str], str] = str,
 ) -> list[Cause]:
     """All explanations that are more likely than none, the best first. Of facts that follow from another only this one."""
-    slow, well = _sides(sheep, members, table)
+    sides = _Sides.of(sheep, members, table)
     of_name: dict[tuple[str, str], list[tuple[float, int, int]]] = {}
     for column in table.mixed():
         fact = table.facts[column]
         if part is not None and _is_of_another(fact, part):
             continue
-        if (found := _odds(table, column, slow, well, component)) is not None:
+        if (found := _odds(sides, column, component)) is not None:
             odds, code = found
             if odds > 0:
                 of_name.setdefault(fact[:2], []).append((odds, column, code))
     follow = followers(name for _, name in of_name)
-    causes = [
-        _cause(table, several, slow, well, own)
-        for (_, name), several in of_name.items()
-        if name not in follow
-    ]
+    causes = [_cause(sides, several, own) for (_, name), several in of_name.items() if name not in follow]
     causes += _counted(sheep, members, component, ran or {})
     return sorted(causes, key=lambda cause: (-round(cause.odds, 6), cause.text))
 
 
-def _sides(part: Collection[int], members: Collection[int], table: FactTable) -> tuple[Ints, Ints]:
-    """Where a part of the members and the others stand in the table."""
-    inside = table.places(part)
-    everybody = np.arange(len(table.rows)) if len(members) == len(table.rows) else table.places(members)
-    return inside, everybody[~np.isin(everybody, inside)]
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    """A part of some members, and the others. ``inside`` (k,): where the part stands in the table; ``outside``: where the
+    others do, None where the members are the whole table; ``others``: how many they are."""
+
+    table: FactTable
+    inside: Ints
+    outside: Ints | None
+    others: int
+
+    @classmethod
+    def of(cls, part: Collection[int], members: Collection[int], table: FactTable) -> _Sides:
+        inside = table.places(part)
+        if len(members) == len(table.rows):
+            return cls(table, inside, None, len(table.rows) - len(inside))
+        everybody = table.places(members)
+        outside = everybody[~np.isin(everybody, inside)]
+        return cls(table, inside, outside, len(outside))
+
+    def counts(self, column: int) -> tuple[Ints, Ints]:
+        """How many of the part, and how many of the others, have each value of a fact. The others of a whole table are what
+        the part leaves of it: nobody has to be counted anew for each of many sick nodes."""
+        inside = self.table.counts(column, self.inside)
+        if self.outside is None:
+            return inside, self.table.everybody[column] - inside
+        return inside, self.table.counts(column, self.outside)
 
 
 def _is_of_another(fact: Fact, part: str) -> bool:
@@ -119,19 +136,18 @@ def _is_of_another(fact: Fact, part: str) -> bool:
     return of_parts and fact.place not in ("", part)
 
 
-def _odds(table: FactTable, column: int, slow: Ints, well: Ints, component: str) -> tuple[float, int] | None:
+def _odds(sides: _Sides, column: int, component: str) -> tuple[float, int] | None:
     """Log odds of a fact being the cause, and the code of the value that the slow nodes have."""
-    mine, theirs = table.codes[slow, column], table.codes[well, column]
-    mine, theirs = mine[mine >= 0], theirs[theirs >= 0]
-    if 2 * len(mine) <= len(slow) or not len(theirs):
+    mine, theirs = sides.counts(column)
+    sheep, peers = int(mine.sum()), int(theirs.sum())
+    if 2 * sheep <= len(sides.inside) or not peers:
         return None
-    counts = np.bincount(mine)
-    code = int(np.argmax(counts))
-    with_it, well_with_it = int(counts[code]), int(np.sum(theirs == code))
-    if well_with_it >= _COMMON * len(theirs):
+    code = int(np.argmax(mine))
+    with_it, well_with_it = int(mine[code]), int(theirs[code])
+    if well_with_it >= _COMMON * peers:
         return None
-    return _plausible(table.facts[column], component) + _weight(
-        with_it, len(mine), well_with_it, len(theirs)
+    return _plausible(sides.table.facts[column], component) + _weight(
+        with_it, sheep, well_with_it, peers
     ), code
 
 
@@ -152,28 +168,26 @@ def _plausible(fact: Fact, component: str) -> float:
     return _POSSIBLE if re.fullmatch(_ANYTHING, text) else _FAR_FETCHED
 
 
-def _cause(
-    table: FactTable, several: list[tuple[float, int, int]], slow: Ints, well: Ints, own: Callable[[str], str]
-) -> Cause:
+def _cause(sides: _Sides, several: list[tuple[float, int, int]], own: Callable[[str], str]) -> Cause:
     """In words. ``several``: odds, column and value of one fact at several places; those at the best of them are told."""
     best = max(odds for odds, _, _ in several)
     told = [(column, code) for odds, column, code in several if odds > best - 1e-9]
     column, code = told[0]
+    table, sheep = sides.table, len(sides.inside)
     facts = tuple(table.facts[each] for each, _ in told)
-    if len(slow) == 1:
-        place = int(slow[0])
+    if sheep == 1:
+        place = int(sides.inside[0])
         said = phrases(table, place, [difference(table, each, place) for each, _ in told], own)
         return Cause("; ".join(text for _, text in said), best, facts)
-    mine, theirs = table.codes[slow, column], table.codes[well, column]
-    theirs = theirs[theirs >= 0]
+    mine, theirs = sides.counts(column)
     places = wording.listed(
         sorted((own(f.place) if f.component == "disk" else f.place for f in facts), key=natural_order)
     )
     title = f"{facts[0].name} ({places})" if places else facts[0].name
-    text = f"{_who(int(np.sum(mine == code)), len(slow))} have {title}: {table.values[column][code]}"
-    others, with_it = len(theirs), int(np.sum(theirs == code))
-    usual = table.values[column][int(np.argmax(np.bincount(theirs)))]
-    have = int(np.max(np.bincount(theirs)))
+    text = f"{_who(int(mine[code]), sheep)} have {title}: {table.values[column][code]}"
+    others, with_it = int(theirs.sum()), int(theirs[code])
+    usual = table.values[column][int(np.argmax(theirs))]
+    have = int(np.max(theirs))
     text += f", {'the other' if have == others else f'{have:,} of the other'} {others:,} {usual}"
     return Cause(text + (f", and {with_it:,} have the same" if with_it else ""), best, facts)
 
@@ -188,8 +202,10 @@ def _counted(
     sheep: Collection[int], members: Collection[int], component: str, ran: Mapping[int, Mapping[str, str]]
 ) -> list[Cause]:
     """What was counted during the run and sets the sheep apart."""
-    peers = set(members) - set(sheep)
     mine = Counter(name for row in sheep for name in ran.get(row, ()))
+    if not mine:
+        return []
+    peers = set(members) - set(sheep)
     causes = []
     for name, with_it in sorted(mine.items()):
         well_with_it = sum(name in ran.get(row, ()) for row in peers)
@@ -210,43 +226,44 @@ def divides(part: Collection[int], members: Collection[int], table: FactTable) -
     By chance a fact of which k of n nodes have a value agrees with a given division as well with the
     hypergeometric probability; that many facts were tried is counted (Bonferroni).
     """
-    inside, outside = _sides(part, members, table)
+    sides = _Sides.of(part, members, table)
+    inside, outside = len(sides.inside), sides.others
     columns = table.mixed()
     best: tuple[float, int] | None = None
     for column in columns:
-        mine, theirs = table.codes[inside, column], table.codes[outside, column]
-        mine, theirs = mine[mine >= 0], theirs[theirs >= 0]
-        told = len(mine) + len(theirs)
-        if not len(mine) or not len(theirs) or told < _AGREEMENT * (len(inside) + len(outside)):
+        ours, others = sides.counts(column)
+        mine, theirs = int(ours.sum()), int(others.sum())
+        told = mine + theirs
+        if not mine or not theirs or told < _AGREEMENT * (inside + outside):
             continue
-        size = len(table.values[column])
-        ours, others = np.bincount(mine, minlength=size), np.bincount(theirs, minlength=size)
         agreeing = int(np.maximum(ours, others).sum())
         right_here, right_there = (
-            ours[ours > others].sum() / len(mine),
-            others[others > ours].sum() / len(theirs),
+            ours[ours > others].sum() / mine,
+            others[others > ours].sum() / theirs,
         )
         if agreeing < _AGREEMENT * told or min(right_here, right_there) < _AGREEMENT:
             continue
         inner = ours > others
-        chance = _log_chance(int(ours[inner].sum()), len(mine), int(others[inner].sum()), len(theirs))
+        chance = _log_chance(int(ours[inner].sum()), mine, int(others[inner].sum()), theirs)
         if chance + math.log(len(columns)) < math.log(_BY_CHANCE) and (best is None or chance < best[0]):
             best = chance, column
-    return None if best is None else _division(table, best[1], inside, outside, -best[0])
+    return None if best is None else _division(sides, best[1], -best[0])
 
 
-def _division(table: FactTable, column: int, inside: Ints, outside: Ints, odds: float) -> Cause:
+def _division(sides: _Sides, column: int, odds: float) -> Cause:
+    table = sides.table
     fact, values = table.facts[column], table.values[column]
 
-    def said(places: Ints) -> str:
-        counts = table.codes[places, column]
-        counts = np.bincount(counts[counts >= 0])
+    def said(counts: Ints, of: int) -> str:
         code = int(np.argmax(counts))
-        return f"{values[code]} on {int(counts[code]):,} of {len(places):,}"
+        return f"{values[code]} on {int(counts[code]):,} of {of:,}"
 
+    ours, others = sides.counts(column)
     same = [each for each in table.facts if each[:2] == fact[:2]]
     title = fact.name if len(same) > 1 else str(fact)
-    return Cause(f"{title}: {said(inside)}, {said(outside)} others", odds, (fact,))
+    return Cause(
+        f"{title}: {said(ours, len(sides.inside))}, {said(others, sides.others)} others", odds, (fact,)
+    )
 
 
 def _log_chance(here: int, inside: int, there: int, outside: int) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import cast, get_args
 
 import numpy as np
@@ -33,7 +34,7 @@ class Coverage:
     unjudged: set[int] = field(default_factory=set)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Fleet:
     """Nodes by row, and what became of their tasks.
 
@@ -46,8 +47,9 @@ class Fleet:
     reasons: dict[tuple[int, str], str]
     subject_of: dict[str, str]
 
-    @property
+    @cached_property
     def names(self) -> list[str]:
+        """The display ids by row."""
         return [record.node for record in self.records]
 
 

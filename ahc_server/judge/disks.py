@@ -9,7 +9,7 @@ A place that is common to the group is called as most of its nodes call the disk
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from operator import attrgetter
@@ -47,12 +47,11 @@ class DiskNames:
 
     def common(self, row: int, own: str) -> str:
         """The name of the place; a disk that the inventory does not know keeps its own, unless that is another's."""
-        known = self._common.get(row, {})
-        return known.get(own) or (f"{own}~" if own in known.values() else own)
+        return _common(self._common.get(row, {}), own)
 
     def of(self, row: int) -> Callable[[str], str]:
         """``common`` for one row."""
-        return partial(self.common, row)
+        return partial(_common, self._common.get(row, {}))
 
     def disk(self, row: int, common: str) -> Disk | None:
         """The disk of a node that has this place in its group."""
@@ -69,6 +68,10 @@ class DiskNames:
         """What the node itself calls the disk."""
         disk = self.disk(row, common)
         return common if disk is None else disk.name
+
+
+def _common(known: Mapping[str, str], own: str) -> str:
+    return known.get(own) or (f"{own}~" if own in known.values() else own)
 
 
 def match_disks(inventories: Sequence[Inventory | None], groups: Iterable[Ints]) -> DiskNames:

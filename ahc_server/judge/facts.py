@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ Codes = NDArray[np.int32]
 _SECTIONS = (*told_machine.SECTIONS, *told_devices.SECTIONS)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FactTable:
     """The facts of one group's n nodes.
 
@@ -51,9 +52,14 @@ class FactTable:
         there[there] = self.rows[found[there]] == wanted[there]
         return found[there]
 
-    def counts(self, column: int) -> Ints:
-        """How many nodes have each value of a fact."""
-        codes = self.codes[:, column]
+    @cached_property
+    def everybody(self) -> list[Ints]:
+        """``counts`` of all nodes, for each fact: asked for again and again where many nodes are sick."""
+        return [self.counts(column) for column in range(len(self.facts))]
+
+    def counts(self, column: int, places: Ints | None = None) -> Ints:
+        """How many nodes have each value of a fact: of all, or of those at some places."""
+        codes = self.codes[:, column] if places is None else self.codes[places, column]
         return np.bincount(codes[codes >= 0], minlength=len(self.values[column]))
 
     def mixed(self) -> list[int]:

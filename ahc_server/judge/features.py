@@ -181,7 +181,7 @@ class _Layout:
 
     def columns(self, row: int, disks: DiskNames, to: CellWriter) -> Ints:
         """Numbers of the columns (k,): those of most nodes, whatever a node's own names of its disks are."""
-        places = tuple(disks.common(row, own) for own in self._disks)
+        places = tuple(map(disks.of(row), self._disks))
         if places not in self._columns:
             place_of = dict(zip(self._disks, places, strict=True))
             numbers = [to.column(self._metric(name, place_of)) for name in self._names]
@@ -243,21 +243,29 @@ def matrices(cells: Cells, groups: Iterable[Ints], nodes: int) -> list[Matrix]:
         failed.setdefault(int(group_of[row]), set()).add(column)
     by_group = np.argsort(group_of[cells.row], kind="stable")
     bounds = np.searchsorted(group_of[cells.row][by_group], np.arange(len(members) + 1))
-    made = []
-    for number, group in enumerate(members):
-        mine = by_group[bounds[number] : bounds[number + 1]]
-        extra = np.array(sorted(failed.get(number, ())), dtype=np.int64)
-        columns = np.union1d(cells.column[mine], extra)
-        where = (place_of[cells.row[mine]], np.searchsorted(columns, cells.column[mine]))
-        layers = []
-        for source, empty in (
+    # What most tools do not tell is zero for everybody, and need not be gathered cell by cell.
+    sources = [
+        (each if np.any(each) else None, empty)
+        for each, empty in (
             (cells.value, np.nan),
             (cells.half_width, 0.0),
             (cells.within, np.nan),
             (cells.doubt, np.nan),
-        ):
-            layer = np.full((len(group), len(columns)), empty)
-            layer[where] = source[mine]
-            layers.append(layer)
+        )
+    ]
+    made = []
+    for number, group in enumerate(members):
+        mine = by_group[bounds[number] : bounds[number + 1]]
+        taken = cells.column[mine]
+        has = np.zeros(len(cells.metrics), dtype=bool)
+        has[taken] = True
+        has[list(failed.get(number, ()))] = True
+        columns = np.flatnonzero(has)
+        where = place_of[cells.row[mine]] * len(columns) + (np.cumsum(has) - 1)[taken]
+        layers = []
+        for source, empty in sources:
+            layer = np.full(len(group) * len(columns), empty)
+            layer[where] = 0.0 if source is None else source[mine]
+            layers.append(layer.reshape(len(group), len(columns)))
         made.append(Matrix(group, columns, *layers))
     return made

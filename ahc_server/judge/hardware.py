@@ -7,7 +7,7 @@ class by a few per cent between makers. Sizes within 6 % of each other in the fl
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
 
@@ -49,10 +49,30 @@ def hardware_of(inventories: list[Inventory | None]) -> list[Hardware]:
     known = [inventory for inventory in inventories if inventory is not None]
     memory_names = classes(i.memory.total_bytes for i in known)
     disk_classes = DiskClasses.of(disk for each in known for disk in each.disks)
-    return [
-        Hardware() if inventory is None else _hardware(inventory, memory_names, disk_classes)
-        for inventory in inventories
-    ]
+    # Most nodes of a fleet tell the same: that is put into words once.
+    said: dict[Hashable, Hardware] = {}
+    found = []
+    for inventory in inventories:
+        told = None if inventory is None else _told(inventory)
+        if told not in said:
+            said[told] = Hardware() if inventory is None else _hardware(inventory, memory_names, disk_classes)
+        found.append(said[told])
+    return found
+
+
+_read_machine = attrgetter("system.vendor", "system.product", "memory.total_bytes", "cpu.model", "cpu.architecture",
+                           "cpu.logical_present", "cpu.cores", "cpu.sockets")  # fmt: skip
+_read_disk = attrgetter("kind", "removable", "size_bytes", "rotational")
+_read_card = attrgetter("kind", "speed_mbps")
+
+
+def _told(inventory: Inventory) -> Hashable:
+    """All that ``_hardware`` reads."""
+    return (
+        _read_machine(inventory),
+        tuple(map(_read_disk, inventory.disks)),
+        tuple(map(_read_card, inventory.nics)),
+    )
 
 
 _read_kind = attrgetter("size_bytes", "rotational")
@@ -69,7 +89,10 @@ class DiskClasses:
     @classmethod
     def of(cls, disks: Iterable[Disk]) -> DiskClasses:
         counted = Counter(map(_read_kind, disks))
-        sizes = classes(size for size, _ in counted.elements())
+        of_size: Counter[int | None] = Counter()
+        for (size, _), many in counted.items():
+            of_size[size] += many
+        sizes = _classes(of_size)
         told: dict[int, set[bool]] = {}
         for size, rotates in counted:
             if size and rotates is not None:
@@ -142,10 +165,14 @@ def _counted(names: Iterable[str]) -> str:
 
 def classes(sizes: Iterable[int | None]) -> dict[int, int]:
     """Each size → the commonest size of its class: those within 6 % of the class's smallest."""
+    return _classes(Counter(sizes))
+
+
+def _classes(counted: Mapping[int | None, int]) -> dict[int, int]:
+    """The same, of sizes and how often each comes."""
     named: dict[int, int] = {}
-    counted = Counter(size for size in sizes if size)
     members: list[int] = []
-    for size in [*sorted(counted), None]:
+    for size in [*sorted(each for each in counted if each), None]:
         if members and (size is None or size > members[0] * _SAME_SIZE):
             commonest = max(members, key=lambda each: (counted[each], each))
             named.update(dict.fromkeys(members, commonest))

@@ -80,7 +80,7 @@ class Ill:
 def ill_parts(node: str, inventory: Inventory) -> list[Finding]:
     """One finding for each part that says of itself that it is ill, or is about to be."""
     ills = [
-        *map(_disk, inventory.disks),
+        *(_disk(disk, disk.smart) for disk in inventory.disks if disk.smart is not None),
         *(ill for each in inventory.health.edac for ill in _memory(each)),
         _machine_checks(inventory.health.mce),
         _heat(inventory.health.sensors),
@@ -91,8 +91,12 @@ def ill_parts(node: str, inventory: Inventory) -> list[Finding]:
 def merged(health: Iterable[Finding], about: Iterable[Finding]) -> list[Finding]:
     """``about`` and ``health`` together: an ill part that is also slow is one finding, with its illness for the cause."""
     found = list(about)
+    slow_at: dict[str, list[int]] = {}
+    for number, each in enumerate(found):
+        if each.kind == "slow":
+            slow_at.setdefault(each.element, []).append(number)
     for ill in health:
-        place = next((number for number, slow in enumerate(found) if _same_part(slow, ill)), None)
+        place = next((at for at in slow_at.get(ill.element, ()) if _same_part(found[at], ill)), None)
         if place is None:
             found.append(ill)
             continue
@@ -107,15 +111,14 @@ def merged(health: Iterable[Finding], about: Iterable[Finding]) -> list[Finding]
 
 
 def _same_part(slow: Finding, ill: Finding) -> bool:
-    if (slow.kind, slow.element, slow.component) != ("slow", ill.element, ill.component):
+    if slow.component != ill.component:
         return False
     part = ill.metrics[0].name.rpartition(".")[0]
     return ill.component != "disk" or any(each.name.rpartition(".")[0] == part for each in slow.metrics)
 
 
-def _disk(disk: Disk) -> Ill:
+def _disk(disk: Disk, smart: Smart) -> Ill:
     ill = Ill("disk", disk.name, f"disk {wording.disk_label(disk)}", "save what is on it and replace it")
-    smart = disk.smart or Smart()
     if smart.passed is False:
         ill.add("fail", "its own self-assessment (SMART) is that it fails", "smart_passed", 0, "", 1)
     if smart.critical_warning:
