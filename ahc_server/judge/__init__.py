@@ -27,6 +27,7 @@ from ahc_server.judge.connections import broken_connections
 from ahc_server.judge.cores import layouts_of
 from ahc_server.judge.coverage import Coverage, Fleet, fleet_of, gaps, lost_nodes
 from ahc_server.judge.disks import match_disks
+from ahc_server.judge.elements import element_findings, named, node_findings, with_proof
 from ahc_server.judge.facts import table
 from ahc_server.judge.features import CellWriter, matrices, write_measurements
 from ahc_server.judge.findings import accused
@@ -35,7 +36,7 @@ from ahc_server.judge.hardware import hardware_of
 from ahc_server.judge.health import ill_parts, merged
 from ahc_server.judge.health_peers import beside_peers
 from ahc_server.judge.model import Counts, Finding, Group, NodeVerdict, Report, Verdict
-from ahc_server.judge.network import pair_runs, write_capacities
+from ahc_server.judge.network import examine_run, pair_runs, wiring, write_capacities
 from ahc_server.judge.oddities import odd_nodes, oddities
 from ahc_server.judge.populations import populations
 from ahc_server.judge.rampup import judge_rampups
@@ -84,9 +85,13 @@ def judge(session: Session, *, generated_at: str, limits: Tables | None = None) 
 
     writer = CellWriter()
     write_measurements(session, rows, disks, writer)
-    runs = pair_runs(session, rows)
-    for run in runs:
-        write_capacities(run, len(records), writer)
+    known = wiring(records)
+    runs = [(run, examine_run(run, len(records), known, lost)) for run in pair_runs(session, rows)]
+    for run, answer in runs:
+        write_capacities(run, len(records), writer, answer)
+        fleet.asked.setdefault((run.job, run.hosts), set()).update(run.rows)
+        fleet.subject_of.setdefault(run.job, "network")
+    told_of_network = named(runs)
     cells = writer.cells()
     made = matrices(cells, grouping.groups, len(records))
     tables = [table([int(row) for row in matrix.rows], inventories, disks) for matrix in made]
@@ -98,25 +103,32 @@ def judge(session: Session, *, generated_at: str, limits: Tables | None = None) 
         [layouts_of([inventories[int(row)] for row in matrix.rows]) for matrix in made],
         thresholds,
         disks,
+        told_of_network.nodes,
     )
 
     ran = counted(session, rows)
+    row_of = {node: row for row, node in enumerate(fleet.names)}
     again = SecondRuns(repeats, fleet.names, rows, disks)
-    broken, isolated = broken_connections(runs, fleet.names, lost)
+    broken, isolated = broken_connections(runs, fleet.names)
     coverage = [lost_nodes(fleet, session)]
-    findings = list(broken)
+    findings = broken + element_findings(runs, fleet.names, chosen.holding_for(records))
     for number, (test, facts, holding) in enumerate(zip(tests, tables, thresholds, strict=True)):
         group = f"g{number + 1}"
         members = [int(row) for row in test.matrix.rows]
         odd = oddities(facts, group, fleet.names, disks)
         coverage.append(gaps(test, cells, fleet, group, holding, isolated, odd.explained))
         slow, remarks = accused(test, fleet.names, disks, holding)
+        slow = [
+            replace(each, finding=with_proof(each.finding, told_of_network, row_of, fleet.names, inventories))
+            for each in slow
+        ]
         blamed, causes = with_causes(slow, test, facts, disks, ran)
         parted, halved = populations(test, group, fleet.names, facts, {members[each.place] for each in slow})
         coverage.append(Coverage(parted, halved))
         about = again.join([*blamed, *remarks], test)
         findings += odd_nodes(odd, fleet.names, len(members) - 1, about, causes) + odd.shared
         findings += merged(beside_peers(members, group, fleet.names, inventories), about)
+    findings += node_findings(told_of_network, findings, fleet.names, chosen.holding_for(records))
     told = [(record.node, record.inventory) for record in records if record.inventory is not None]
     findings = merged((ill for name, inventory in told for ill in ill_parts(name, inventory)), findings)
     coverage.append(_ungrouped(grouping, fleet))
@@ -124,7 +136,9 @@ def judge(session: Session, *, generated_at: str, limits: Tables | None = None) 
         findings += part.findings
     group_of = {fleet.names[row]: f"g{number + 1}" for number, of in enumerate(grouping.groups) for row in of}
     ramps = judge_rampups(session, records, group_of, findings)
-    findings += ramps.findings + stalled_flows(session, {each.machine: each.node for each in records}, group_of)
+    findings += ramps.findings + stalled_flows(
+        session, {each.machine: each.node for each in records}, group_of
+    )
     unjudged = set().union(*(part.unjudged for part in coverage))
     report = _report(session, generated_at, fleet, grouping, findings, unjudged)
     by = [chosen.note] if chosen.note else []

@@ -1,80 +1,83 @@
-"""Pairs that could not connect: a finding per pair, or one per node that reaches nobody."""
+"""Where nothing came through: a finding per node that reaches nobody, per leaf, or per pair."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from ahc_server.judge import wording
+from ahc_server.judge.localise import Answer, Culprit
 from ahc_server.judge.model import Finding
 from ahc_server.judge.network import PairRun
 
+_MUTE = "connected, but no data came through: check the MTU on the way"
+
 
 def broken_connections(
-    runs: Sequence[PairRun], names: Sequence[str], lost: set[int]
+    runs: Sequence[tuple[PairRun, Answer]], names: Sequence[str]
 ) -> tuple[list[Finding], set[int]]:
-    """Findings, and the rows of nodes that reached nobody. Pairs with a lost node say nothing: it was not there."""
-    broken: dict[tuple[int, int], str] = {}
-    talked: set[int] = set()
-    for run in runs:
-        talked |= run.talked
-        for one, other, said in run.broken:
-            if one not in lost and other not in lost:
-                broken.setdefault((one, other), said)
-    concerned = {row for pair in broken for row in pair}
-    isolated = concerned - talked
-    if broken and not talked - lost:
-        return [_nobody(sorted(concerned), names, broken)], isolated
-    found = [_isolated(row, names, broken) for row in sorted(isolated)]
-    found += [
-        _pair(one, other, names, said)
-        for (one, other), said in sorted(broken.items())
-        if one not in isolated and other not in isolated
-    ]
-    return found, isolated
+    """Findings, and the rows of nodes that reached nobody."""
+    said: dict[tuple[int, int], str] = {}
+    found: dict[str, Finding] = {}
+    isolated: set[int] = set()
+    for run, answer in runs:
+        for pair, text in run.said.items():
+            said.setdefault(pair, text)
+        for each in answer.culprits:
+            if each.witness == "dead":
+                finding = _finding(each, run, names, said)
+                found.setdefault(finding.element, finding)
+                if each.kind == "node" and each.way is None:
+                    isolated.update(each.nodes)
+    return list(found.values()), isolated
 
 
-def _said(text: str) -> str:
-    return f" ({text})" if text else ""
-
-
-def _nobody(rows: list[int], names: Sequence[str], broken: dict[tuple[int, int], str]) -> Finding:
-    concerned = [names[row] for row in rows]
-    said = next((text for _, text in sorted(broken.items()) if text), "")
+def _finding(each: Culprit, run: PairRun, names: Sequence[str], said: dict[tuple[int, int], str]) -> Finding:
+    pairs = sorted(set(_pairs(each, run)))
+    text = next((said[pair] for pair in pairs if said.get(pair)), "")
+    if not any(pair in said for pair in pairs):
+        text = _MUTE if run.said or len(each.nodes) == 2 else ""
+    element, summary = _told(
+        each, [names[row] for row in each.nodes], len(pairs), f" ({text})" if text else ""
+    )
     return Finding(
-        element=f"node:{concerned[0]}" if len(concerned) == 1 else f"pair:{concerned[0]}-{concerned[1]}",
-        nodes=concerned,
+        element=element,
+        nodes=[names[row] for row in each.nodes],
         component="network",
         kind="missing",
+        direction=each.way,
         severity="fail",
         effect=-1.0,
-        summary=f"none of {len(broken):,} pairs could connect{_said(said)}; check addresses, routes and firewalls "
-        f"between the nodes",
+        summary=summary,
     )
 
 
-def _isolated(row: int, names: Sequence[str], broken: dict[tuple[int, int], str]) -> Finding:
-    mine = [(pair, said) for pair, said in sorted(broken.items()) if row in pair]
-    said = next((text for _, text in mine if text), "")
-    return Finding(
-        element=f"node:{names[row]}",
-        nodes=[names[row]],
-        component="network",
-        kind="missing",
-        severity="fail",
-        effect=-1.0,
-        summary=f"{names[row]}: network: reached none of {wording.nodes_word(len(mine))}, which reach each other"
-        f"{_said(said)}; check its cable, switch port, VLAN and firewall",
-    )
+def _pairs(each: Culprit, run: PairRun) -> Iterator[tuple[int, int]]:
+    for flow in each.flows.tolist():
+        one, other = int(run.flows.source[flow]), int(run.flows.destination[flow])
+        yield min(one, other), max(one, other)
 
 
-def _pair(one: int, other: int, names: Sequence[str], said: str) -> Finding:
-    return Finding(
-        element=f"pair:{names[one]}-{names[other]}",
-        nodes=[names[one], names[other]],
-        component="network",
-        kind="missing",
-        severity="fail",
-        effect=-1.0,
-        summary=f"{names[one]} and {names[other]} cannot talk to each other, though both reach others{_said(said)}; check "
-        f"routes, VLANs and firewalls between these two",
+def _told(each: Culprit, nodes: list[str], pairs: int, said: str) -> tuple[str, str]:
+    if each.kind == "node":
+        what = {
+            None: "reached none",
+            "tx": "nothing that it sent reached any",
+            "rx": "nothing reached it from any",
+        }[each.way]
+        return f"node:{nodes[0]}", (
+            f"{nodes[0]}: network: {what} of {wording.nodes_word(pairs)}, which reach each other{said}; "
+            "check its cable, switch port, VLAN and firewall"
+        )
+    if each.kind == "leaf":
+        return f"leaf:{each.leaves[0]}", (
+            f"{each.leaves[0]}: network: none of {pairs:,} pairs that leave the rack could connect{said}; "
+            "check its uplinks and their configuration"
+        )
+    if len(nodes) > 2:
+        return f"pair:{nodes[0]}-{nodes[1]}", (
+            f"none of {pairs:,} pairs could connect{said}; check addresses, routes and firewalls between the nodes"
+        )
+    return f"pair:{nodes[0]}-{nodes[1]}", (
+        f"{nodes[0]} and {nodes[1]} cannot talk to each other, though both reach others{said}; check routes, VLANs and "
+        "firewalls between these two"
     )

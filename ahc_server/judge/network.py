@@ -1,42 +1,49 @@
-"""What each node's card can do, from tests of pairs.
+"""Tests of pairs of a session as networks: what both ends said of each flow, round by round, and what came as a whole.
 
-A flow from a to b runs at the smaller of what a can send and b can receive, so one bad card slows all flows of its
-peers, each once. A node's own capacity is therefore not the mean of its flows: it is read from those of its flows that
-the peer did not limit. Starting from the upper quartile of each node's flows, flows whose other end is known to be
-slower are left out and the median of the others is taken, until nothing changes.
-
-A node that is slow in flows with peers that do more elsewhere is *proven* slow; where all its peers are as slow, its own
-share cannot be told, and the judge is told so (``doubt``).
+One run is a job at one number of hosts. ``localise`` names what is bad in it; ``write_capacities`` adds what each node's card
+does for its own part as metrics, for comparison between sessions and with a second run.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from ahc_agent.facts import Inventory
 from ahc_agent.wire.messages import PairOutcome
-from ahc_server.judge.arrays import Bools, Floats, Ints
+from ahc_server.flows import FlowTable
+from ahc_server.judge.arrays import Floats, Ints
 from ahc_server.judge.features import CellWriter, Metric
-from ahc_server.session import OutcomeRecord, Session
+from ahc_server.judge.localise import Answer, Flows, Network, Own, localise
+from ahc_server.session import NodeRecord, OutcomeRecord, Session
 
-_ROUNDS = 5
-#: The peer limits a flow when its own capacity is this much below the node's.
-_BANDWIDTH_MARGIN = 0.90
-_LATENCY_MARGIN = 0.77
-#: A peer proves a node slow when it does this much more elsewhere.
-_PROVES = 1.05
-_LEAST_PEERS = 2
 #: The part of a loss that slow peers could explain where no peer proves the contrary.
-_DOUBT_UNPROVEN = 0.9
+_DOUBT_HIDDEN = 0.9
+#: Switches are taken for known where so many of the nodes tell theirs.
+_MOST_TOLD = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """What is known of n nodes beside flows: ``leaf`` (n,), numbers into ``leaves``, −1 unknown; ``speed`` (n,) of the cards in
+    bytes/s, NaN unknown; ``host`` (n,): machines of one number share a physical host, −1 for those that have their own."""
+
+    leaf: Ints
+    leaves: list[str]
+    speed: Floats
+    host: Ints
 
 
 @dataclass(frozen=True, slots=True)
 class PairRun:
     """All pair tests of one job with one number of hosts at once.
 
-    ``source``, ``destination`` (k,) rows, ``bytes_per_s`` (k,); ``round_trips``: protocol → (row a, row b, median µs);
-    ``broken``: pairs of rows that could not connect, with what their ends said.
+    ``source``, ``destination`` (k,) rows, ``bytes_per_s`` (k,): each way once; ``round_trips``: protocol → (row a, row b,
+    median µs). ``flows``: every flow of every round; ``times``: protocol → their round trips (j,), NaN where not measured.
+    ``said``: pairs of rows → why they could not connect.
     """
 
     job: str
@@ -45,70 +52,131 @@ class PairRun:
     destination: Ints
     bytes_per_s: Floats
     round_trips: dict[str, tuple[Ints, Ints, Floats]]
-    broken: list[tuple[int, int, str]]
-    talked: set[int]
+    flows: Flows
+    times: dict[str, Floats]
+    said: dict[tuple[int, int], str] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> set[int]:
+        """Who was tested."""
+        return {*self.flows.source.tolist(), *self.flows.destination.tolist()}
 
 
-@dataclass(frozen=True, slots=True)
-class Capacity:
-    """Per node: ``value``, ``spread`` of the flows it was read from (relative), ``peers`` counted, ``free``: how many of them did
-    not limit it, ``proven`` slow by how many."""
+def wiring(records: Sequence[NodeRecord]) -> Wiring:
+    """From inventories and identities, in the order of the records."""
+    names = [None if each.inventory is None else _leaf(each.inventory) for each in records]
+    if 2 * sum(name is not None for name in names) < len(names):
+        names = [None] * len(names)
+    leaves = sorted({name for name in names if name is not None})
+    number = {name: place for place, name in enumerate(leaves)}
+    hosts = [each.identity.physical_host for each in records]
+    counted = Counter(host for host in hosts if host)
+    shared = {host: place for place, host in enumerate(sorted(host for host in counted if counted[host] > 1))}
+    return Wiring(
+        leaf=np.array([-1 if name is None else number[name] for name in names], dtype=np.int64),
+        leaves=leaves,
+        speed=np.array([_speed(each.inventory) for each in records], dtype=np.float64),
+        host=np.array([shared.get(host, -1) if host else -1 for host in hosts], dtype=np.int64),
+    )
 
-    value: Floats
-    spread: Floats
-    peers: Ints
-    free: Ints
-    proven: Ints
+
+def _leaf(inventory: Inventory) -> str | None:
+    """The switch at the other end of the cables, where it is one."""
+    heard = {
+        nic.lldp.system_name or nic.lldp.chassis_id for nic in inventory.nics if nic.lldp is not None
+    } - {None}
+    return heard.pop() if len(heard) == 1 else None
+
+
+def _speed(inventory: Inventory | None) -> float:
+    """Of the fastest card that has a link."""
+    told = [] if inventory is None else [nic.speed_mbps for nic in inventory.nics if nic.carrier is not False]
+    return max((speed * 1e6 / 8 for speed in told if speed), default=float("nan"))
 
 
 def pair_runs(session: Session, rows: dict[str, int]) -> list[PairRun]:
     """Join what both ends of each pair said. Reports about machines that are not in the session are left out."""
-    ends: dict[tuple[str, int], dict[str, list[tuple[OutcomeRecord, PairOutcome]]]] = {}
+    ends: dict[tuple[str, int], dict[tuple[int, int, str], list[tuple[OutcomeRecord, PairOutcome]]]] = {}
     for record in session.outcomes:
         pair = record.outcome.pair
         if pair is not None and record.machine in rows and pair.peer in rows:
             by_pair = ends.setdefault((record.job, record.hosts), {})
-            by_pair.setdefault(pair.pair_id, []).append((record, pair))
-    return [_join(job, hosts, by_pair, rows) for (job, hosts), by_pair in sorted(ends.items())]
+            by_pair.setdefault((record.step, record.wave, pair.pair_id), []).append((record, pair))
+    runs = [_join(job, hosts, by_pair, rows) for (job, hosts), by_pair in sorted(ends.items())]
+    return runs + _whole(session.flows, rows)
+
+
+@dataclass(slots=True)
+class _Columns:
+    """Flows on their way into arrays: (round, source, destination) → rate, and protocol → round trip."""
+
+    rate: dict[tuple[int, int, int], float] = field(default_factory=dict)
+    times: dict[str, dict[tuple[int, int, int], float]] = field(default_factory=dict)
+
+    def flows(self) -> tuple[Flows, dict[str, Floats]]:
+        ways = sorted({*self.rate, *(way for each in self.times.values() for way in each)})
+        number, source, destination = np.array(ways, dtype=np.int64).reshape(-1, 3).T
+        rate = np.array([self.rate.get(way, np.nan) for way in ways])
+        times = {
+            protocol: np.array([of.get(way, np.nan) for way in ways])
+            for protocol, of in sorted(self.times.items())
+        }
+        return Flows(number, source, destination, rate, np.full(len(ways), np.nan)), times
 
 
 def _join(
-    job: str, hosts: int, pairs: dict[str, list[tuple[OutcomeRecord, PairOutcome]]], rows: dict[str, int]
+    job: str,
+    hosts: int,
+    pairs: dict[tuple[int, int, str], list[tuple[OutcomeRecord, PairOutcome]]],
+    rows: dict[str, int],
 ) -> PairRun:
-    flows: dict[tuple[int, int], list[float]] = {}
-    trips: dict[str, dict[tuple[int, int], list[float]]] = {}
-    broken: dict[tuple[int, int], str] = {}
-    talked: set[int] = set()
-    for reports in pairs.values():
+    columns = _Columns()
+    said: dict[tuple[int, int], str] = {}
+    rounds = {wave: number for number, wave in enumerate(sorted({key[:2] for key in pairs}))}
+    for (step, wave, _), reports in pairs.items():
         ends = sorted({rows[name] for record, pair in reports for name in (record.machine, pair.peer)})
         if len(ends) != 2:
             continue
-        both = (ends[0], ends[1])
+        number, one, other = rounds[step, wave], ends[0], ends[1]
         if not any(pair.connected for _, pair in reports):
-            said = sorted({pair.error for _, pair in reports if pair.error})
-            broken[both] = "; ".join(said)
+            said[one, other] = "; ".join(sorted({pair.error for _, pair in reports if pair.error}))
+            columns.rate[number, one, other] = columns.rate[number, other, one] = 0.0
             continue
-        talked.update(both)
-        for way, seen in _flows(reports, rows).items():
-            flows.setdefault(way, []).append(seen)
+        for (a, b), seen in _flows(reports, rows).items():
+            columns.rate[number, a, b] = seen
         for record, pair in reports:
             for times in pair.round_trips:
                 if times.p50_us is not None and times.p50_us > 0 and times.count:
-                    way = (rows[record.machine], rows[pair.peer])
-                    trips.setdefault(times.protocol, {}).setdefault(way, []).append(times.p50_us)
-    source, destination, speed = _arrays(flows)
-    for one, other in _mute(source, destination, speed):
-        broken.setdefault((one, other), "connected, but no data came through: check the MTU on the way")
-    return PairRun(
-        job=job,
-        hosts=hosts,
-        source=source,
-        destination=destination,
-        bytes_per_s=speed,
-        round_trips={protocol: _arrays(ways) for protocol, ways in sorted(trips.items())},
-        broken=[(a, b, text) for (a, b), text in sorted(broken.items())],
-        talked=talked,
-    )
+                    way = (number, rows[record.machine], rows[pair.peer])
+                    columns.times.setdefault(times.protocol, {})[way] = times.p50_us
+    flows, times_of = columns.flows()
+    return _run(job, hosts, flows, times_of, said)
+
+
+def _run(
+    job: str, hosts: int, flows: Flows, times: dict[str, Floats], said: dict[tuple[int, int], str]
+) -> PairRun:
+    most = int(max(flows.source.max(initial=0), flows.destination.max(initial=0))) + 1
+    pair = np.minimum(flows.source, flows.destination) * most + np.maximum(flows.source, flows.destination)
+    works = ~np.isin(pair, [one * most + other for one, other in said])
+    source, destination, rate = _each_way_once(flows, np.where(works, flows.rate, np.nan))
+    round_trips = {protocol: _each_way_once(flows, of) for protocol, of in times.items()}
+    return PairRun(job, hosts, source, destination, rate, round_trips, flows, times, said)
+
+
+def _each_way_once(flows: Flows, values: Floats) -> tuple[Ints, Ints, Floats]:
+    """The median of each way's values."""
+    known = np.flatnonzero(~np.isnan(values))
+    if not len(known):
+        nothing = np.zeros(0, dtype=np.int64)
+        return nothing, nothing, np.zeros(0)
+    most = int(max(flows.source.max(), flows.destination.max())) + 1
+    way, key = np.unique(flows.source[known] * most + flows.destination[known], return_inverse=True)
+    order = np.lexsort((values[known], key))
+    ordered = values[known][order]
+    count = np.bincount(key)
+    start = np.cumsum(count) - count
+    return way // most, way % most, (ordered[start + (count - 1) // 2] + ordered[start + count // 2]) / 2
 
 
 def _flows(
@@ -127,115 +195,72 @@ def _flows(
     return {way: speed for way, (_, speed) in best.items()}
 
 
-def _mute(source: Ints, destination: Ints, speed: Floats) -> set[tuple[int, int]]:
-    """Pairs between which nothing came through one way, though its ends send and receive elsewhere."""
-    sends, receives = set(source[speed > 0].tolist()), set(destination[speed > 0].tolist())
-    silent = zip(source[speed == 0].tolist(), destination[speed == 0].tolist(), strict=True)
-    return {(min(a, b), max(a, b)) for a, b in silent if a in sends and b in receives}
+def _whole(tables: Iterable[FlowTable], rows: dict[str, int]) -> list[PairRun]:
+    """Rounds that came as columns."""
+    by_job: dict[tuple[str, int], list[FlowTable]] = {}
+    for table in tables:
+        by_job.setdefault((table.job, table.hosts), []).append(table)
+    runs = []
+    for (job, hosts), rounds in sorted(by_job.items()):
+        parts = [_arrays(number, table, rows) for number, table in enumerate(rounds)]
+        number, source, destination = (
+            np.concatenate([part[place] for part in parts]).astype(np.int64) for place in range(3)
+        )
+        rate, rtt_us = (np.concatenate([part[place] for part in parts]) for place in (3, 4))
+        known = (source >= 0) & (destination >= 0)
+        flows = Flows(
+            number[known], source[known], destination[known], rate[known], np.full(int(known.sum()), np.nan)
+        )
+        runs.append(_run(job, hosts, flows, {"tcp": rtt_us[known]}, {}))
+    return runs
 
 
-def _arrays(ways: dict[tuple[int, int], list[float]]) -> tuple[Ints, Ints, Floats]:
-    ordered = sorted(ways)
-    source = np.array([a for a, _ in ordered], dtype=np.int64)
-    destination = np.array([b for _, b in ordered], dtype=np.int64)
-    return source, destination, np.array([float(np.median(ways[way])) for way in ordered])
-
-
-def capacities(source: Ints, destination: Ints, bytes_per_s: Floats, nodes: int) -> tuple[Capacity, Capacity]:
-    """What each of ``nodes`` can send and receive (tx, rx), from flows between them."""
-    tx = _quantile_by(source, bytes_per_s, nodes, 0.75)
-    rx = _quantile_by(destination, bytes_per_s, nodes, 0.75)
-
-    def limited() -> tuple[Bools, Bools]:
-        return rx[destination] < _BANDWIDTH_MARGIN * tx[source], tx[source] < _BANDWIDTH_MARGIN * rx[
-            destination
-        ]
-
-    for _ in range(_ROUNDS):
-        by_receiver, by_sender = limited()
-        tx = _unlimited(source, bytes_per_s, tx, by_receiver)
-        rx = _unlimited(destination, bytes_per_s, rx, by_sender)
-    by_receiver, by_sender = limited()
+def _arrays(number: int, table: FlowTable, rows: dict[str, int]) -> tuple[Ints, Ints, Ints, Floats, Floats]:
+    row_of = np.array([rows.get(machine, -1) for machine in table.machines], dtype=np.int64)
     return (
-        _capacity(source, bytes_per_s, tx, by_receiver, rx[destination] > _PROVES * tx[source]),
-        _capacity(destination, bytes_per_s, rx, by_sender, tx[source] > _PROVES * rx[destination]),
+        np.full(len(table), number, dtype=np.int64),
+        row_of[np.frombuffer(table.source, dtype="<i4")],
+        row_of[np.frombuffer(table.destination, dtype="<i4")],
+        np.frombuffer(table.bytes_per_s, dtype="<f8"),
+        np.frombuffer(table.rtt_us, dtype="<f8"),
     )
 
 
-def latencies(one: Ints, other: Ints, microseconds: Floats, nodes: int) -> Capacity:
-    """Each node's typical round-trip time with peers that are not themselves slower."""
-    node, peer = np.r_[one, other], np.r_[other, one]
-    times = np.r_[microseconds, microseconds]
-    typical = _quantile_by(node, times, nodes, 0.25)
-    for _ in range(_ROUNDS):
-        typical = _unlimited(node, times, typical, typical[peer] * _LATENCY_MARGIN > typical[node])
-    limited = typical[peer] * _LATENCY_MARGIN > typical[node]
-    return _capacity(node, times, typical, limited, typical[peer] * _PROVES < typical[node])
-
-
-def _unlimited(node: Ints, seen: Floats, before: Floats, limited: Bools) -> Floats:
-    """Median of each node's values that the peer did not limit; unchanged where the peers limited all of them."""
-    middle = _quantile_by(node[~limited], seen[~limited], len(before), 0.5)
-    return np.where(np.isnan(middle), before, middle)
-
-
-def _capacity(node: Ints, seen: Floats, value: Floats, limited: Bools, proves: Bools) -> Capacity:
-    peers = np.bincount(node, minlength=len(value))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        away = np.abs(seen / value[node] - 1)
-    # Flows that a slow peer held back scatter by the peer's fault: they say nothing of this node's own scatter.
-    spread = np.nan_to_num(_quantile_by(node[~limited], away[~limited], len(value), 0.5) * 1.4826)
-    return Capacity(
-        value=np.where(peers >= _LEAST_PEERS, value, np.nan),
-        spread=spread,
-        peers=peers,
-        free=np.bincount(node[~limited], minlength=len(value)),
-        proven=np.bincount(node[proves], minlength=len(value)),
+def examine_run(run: PairRun, nodes: int, known: Wiring | None = None, lost: Iterable[int] = ()) -> Answer:
+    """Localise what is bad in a run. ``lost``: rows that were not there: flows with them that failed say nothing."""
+    flows = run.flows
+    gone = np.isin(flows.source, list(lost)) | np.isin(flows.destination, list(lost))
+    keep = ~(gone & (flows.rate == 0))
+    flows = Flows(
+        flows.round[keep], flows.source[keep], flows.destination[keep], flows.rate[keep], flows.rtt_us[keep]
     )
+    leaf = np.full(nodes, -1, dtype=np.int64) if known is None else known.leaf
+    network = Network(
+        nodes,
+        flows,
+        leaf,
+        () if known is None else known.leaves,
+        None if known is None or np.all(np.isnan(known.speed)) else known.speed,
+        None if known is None else known.host,
+    )
+    return localise(network, {protocol: of[keep] for protocol, of in run.times.items()})
 
 
-def _quantile_by(key: Ints, values: Floats, keys: int, quantile: float) -> Floats:
-    """Quantile of the values of each key 0..keys−1; between two values their mean for the median, else the better-known
-    outer one (the upper for 0.75, the lower for 0.25). NaN for keys without values."""
-    order = np.lexsort((values, key))
-    ordered = values[order]
-    count = np.bincount(key, minlength=keys)
-    start = np.cumsum(count) - count
-    place = quantile * np.maximum(count - 1, 0)
-    low = np.floor(place).astype(np.int64)
-    high = np.ceil(place).astype(np.int64)
-    if quantile > 0.5:
-        low = high
-    elif quantile < 0.5:
-        high = low
-    if not len(ordered):
-        return np.full(keys, np.nan)
-    last = len(ordered) - 1
-    middle = (ordered[np.minimum(start + low, last)] + ordered[np.minimum(start + high, last)]) / 2
-    return np.where(count > 0, middle, np.nan)
-
-
-def write_capacities(run: PairRun, nodes: int, to: CellWriter) -> None:
+def write_capacities(run: PairRun, nodes: int, to: CellWriter, answer: Answer | None = None) -> None:
     """Add what a run tells of each node as metrics ``network.tx``, ``network.rx`` and ``network.rtt``."""
-    tx, rx = capacities(run.source, run.destination, run.bytes_per_s, nodes)
-    found = [("tx", "bytes_per_s", "bytes/s", True, tx), ("rx", "bytes_per_s", "bytes/s", True, rx)]
-    for protocol, (one, other, times) in run.round_trips.items():
-        found.append(("rtt", f"{protocol}_p50_us", "us", False, latencies(one, other, times, nodes)))
-    for part, quantity, unit, higher, capacity in found:
-        if np.all(np.isnan(capacity.value)):
+    told = answer or examine_run(run, nodes)
+    found: list[tuple[Metric, Own]] = []
+    for part, own in (("tx", told.sending), ("rx", told.receiving)):
+        if own is not None:
+            found.append((Metric("network", part, "bytes_per_s", "bytes/s", True, run.job, run.hosts), own))
+    for protocol, own in told.answering.items():
+        found.append((Metric("network", "rtt", f"{protocol}_p50_us", "us", False, run.job, run.hosts), own))
+    for metric, own in found:
+        rows = np.flatnonzero(~np.isnan(own.value)).tolist()
+        if not rows:
             continue
-        column = to.column(Metric("network", part, quantity, unit, higher, run.job, run.hosts))
-        middle = float(np.nanmedian(capacity.value))
-        for row in np.flatnonzero(~np.isnan(capacity.value)):
-            peers = int(capacity.peers[row])
-            value, spread = float(capacity.value[row]), float(capacity.spread[row])
-            is_worse = value * _PROVES < middle if higher else value > middle * _PROVES
-            is_proven = capacity.proven[row] >= min(_LEAST_PEERS, peers) and 3 * capacity.proven[row] >= peers
-            to.add(
-                int(row),
-                column,
-                value,
-                1.96 * spread * value / max(int(capacity.free[row]), 1) ** 0.5,
-                spread,
-                _DOUBT_UNPROVEN if is_worse and not is_proven else 0.0,
-            )
+        column = to.column(metric)
+        for row in rows:
+            value, spread = float(own.value[row]), float(own.spread[row])
+            half_width = 1.96 * spread * value / max(int(own.flows[row]), 1) ** 0.5
+            to.add(row, column, value, half_width, spread, _DOUBT_HIDDEN if own.hidden[row] else 0.0)

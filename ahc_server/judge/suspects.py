@@ -7,7 +7,7 @@ higher, and never above a bound per node.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,6 +26,8 @@ _FAST_FACTOR = 2.0
 _SUPPORT = 0.5
 #: Next to nothing (a thousandth of what the peers do) is a fault, and no glitch.
 _DEAD = -6.9
+#: Those of cards, which the localiser judges, over all nodes and rounds at once.
+LOCALISED = frozenset({"tx", "rx", "rtt"})
 #: Kinds of evidence that a node cannot be better in.
 _ONLY_WORSE = frozenset({"core", "socket", "numa", "throttling", "unsteady"})
 
@@ -70,9 +72,11 @@ def examine(
     layouts: Sequence[Sequence[Layout]],
     thresholds: Sequence[Thresholds],
     disks: DiskNames | None = None,
+    named: Mapping[tuple[int, str], float] | None = None,
 ) -> list[GroupTest]:
-    """Test every group; all but ``cells`` and ``disks`` are given for each. ``batches``: component and codes (n,) of each
-    fact that divides the group."""
+    """Test every group; ``matrices``, ``batches``, ``layouts`` and ``thresholds`` are given for each. ``batches``: component and
+    codes (n,) of each fact that divides the group. ``named``: (row, "tx", "rx" or "rtt") of nodes that the localiser names →
+    ln of the chance that a healthy node looks so; of the network nobody else is accused."""
     groups = []
     for matrix, facts, cpus, limits in zip(matrices, batches, layouts, thresholds, strict=True):
         metrics = [cells.metrics[column] for column in matrix.columns]
@@ -85,12 +89,21 @@ def examine(
                 matrix.value, sign, [_batch(*fact, metrics) for fact in facts], limits.least_peers
             )
         scores = scores_of(matrix, metrics, distance, cpus, limits)
+        scores = [_localised(score, matrix, named or {}) for score in scores]
         groups.append((matrix, metrics, _levels(matrix, sign, distance, limits), scores, limits))
     ladder = _ladder([scores for *_, scores, _ in groups])
     return [
         _test(matrix, metrics, found, scores, limits, ladder)
         for matrix, metrics, found, scores, limits in groups
     ]
+
+
+def _localised(score: Score, matrix: Matrix, named: Mapping[tuple[int, str], float]) -> Score:
+    """A score of a card has the chance that the localiser reckons with all that it knows of the others."""
+    if score.kind not in LOCALISED:
+        return score
+    log_p = [named.get((int(row), score.part), 0.0) for row in matrix.rows]
+    return replace(score, log_p=np.array(log_p, dtype=np.float64))
 
 
 def _kinds(disks: DiskNames, matrix: Matrix, metrics: Sequence[Metric]) -> dict[str, Hashable]:
@@ -169,6 +182,10 @@ def _test(
         slow = low & (distance + excuse < bar)
         fast = distance > -_FAST_FACTOR * bar
     fast[:, [number for number, score in enumerate(barred) if score.kind in _ONLY_WORSE]] = False
+    for number, score in enumerate(barred):
+        if score.kind in LOCALISED:
+            low[:, number] &= (excuse[:, number] > 0) | (score.log_p < 0)
+            slow[:, number] = (score.log_p < 0) & ~np.isnan(score.distance)
     glitch = slow & ~_supported(barred, distance / bar)
     return GroupTest(
         matrix=matrix,

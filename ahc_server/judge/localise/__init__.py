@@ -19,6 +19,6 @@ See ``docs/network.md``.
 from __future__ import annotations
 
 from ahc_server.judge.localise.culprits import localise
-from ahc_server.judge.localise.model import Answer, Culprit, Flows, Network
+from ahc_server.judge.localise.model import Answer, Culprit, Flows, Network, Own
 
-__all__ = ["Answer", "Culprit", "Flows", "Network", "localise"]
+__all__ = ["Answer", "Culprit", "Flows", "Network", "Own", "localise"]

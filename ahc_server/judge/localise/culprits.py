@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ahc_server.judge.arrays import Bools, Floats, Ints
+from ahc_server.judge.localise.estimates import answering, receiving, sending
 from ahc_server.judge.localise.explain import Taken
 from ahc_server.judge.localise.localiser import Reading, read_rates, read_times
 from ahc_server.judge.localise.model import Answer, Culprit, Kind, Network, Way, Witness
 from ahc_server.judge.localise.paths import bad_paths
-from ahc_server.judge.localise.racks import near_flows, racks_of
+from ahc_server.judge.localise.racks import seen_racks
 from ahc_server.judge.localise.silence import silent
 
 #: The weaker direction belongs to the fault when it lost this part of what the stronger one lost, and so many errors clear.
@@ -24,31 +25,42 @@ _MEDIAN_ERROR = 1.25
 _WAYS: dict[str, Way | None] = {"tx": "tx", "out": "tx", "rx": "rx", "in": "rx"}
 
 
-def localise(network: Network) -> Answer:
-    """Name the elements that explain what is slow or silent."""
-    flows = network.flows
-    answer = Answer(tested=np.bincount(np.r_[flows.source, flows.destination], minlength=network.nodes))
+def localise(network: Network, times: Mapping[str, Floats] | None = None) -> Answer:
+    """Name the elements that explain what is slow or silent. ``times``: protocol → round trips of the flows (k,) in µs; by
+    default those of the network."""
+    by_protocol = {"tcp": network.flows.rtt_us} if times is None else times
+    timed = [replace(network, flows=replace(network.flows, rtt_us=of)) for of in by_protocol.values()]
+    answer = Answer()
     found = silent(network)
     near = None
-    if not np.any(network.leaf >= 0):
-        near = near_flows(flows)
-        racks = None if near is None else racks_of(flows, near, network.nodes)
+    if timed and not np.any(network.leaf >= 0):
+        near, racks = seen_racks(timed[0].flows, network.nodes)
         if racks is not None:
-            network = replace(network, leaf=racks)
+            network, *timed = (replace(each, leaf=racks) for each in (network, *timed))
     rate = read_rates(network, near, {row for each in found if each.kind == "node" for row in each.nodes})
-    rtt = read_times(network, near)
     if rate is not None:
         found += _Teller(network, rate, "rate").culprits()
         found += _paths(network, rate)
-    if rtt is not None:
-        for each in _Teller(network, rtt, "rtt").culprits():
-            same = next((n for n, one in enumerate(found) if _is_same(one, each)), None)
-            if same is None:
-                found.append(each)
-            elif found[same].witness != "rtt":
-                found[same] = replace(found[same], also=(*found[same].also, "rtt"))
+        answer.sending, answer.receiving = sending(rate, network.nodes), receiving(rate, network.nodes)
+    for protocol, each in zip(by_protocol, timed, strict=True):
+        rtt = read_times(each, near)
+        if rtt is not None:
+            found = _joined(found, _Teller(each, rtt, "rtt").culprits())
+            answer.answering[protocol] = answering(rtt, network.nodes)
     answer.culprits = sorted(found, key=lambda each: (each.log_p, each.nodes))
     return answer
+
+
+def _joined(found: list[Culprit], by_times: Sequence[Culprit]) -> list[Culprit]:
+    """What round trips say of an element that is named already is a second witness."""
+    joined = list(found)
+    for each in by_times:
+        same = next((n for n, one in enumerate(joined) if _is_same(one, each)), None)
+        if same is None:
+            joined.append(each)
+        elif joined[same].witness != "rtt":
+            joined[same] = replace(joined[same], also=("rtt",))
+    return joined
 
 
 def _is_same(one: Culprit, other: Culprit) -> bool:

@@ -24,6 +24,8 @@ _LOOSER = 0.15
 #: Part of what an element explains that nothing else may explain better.
 _OWN = 0.5
 _KEEPS = 0.8
+#: With a single peer nobody can tell which of the two is bad.
+_LEAST_PEERS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +95,11 @@ class _State:
         return estimate(family, left, scale, tells, self.noise)
 
     def passes(self, family: Family, seen: Estimates, ease: float = 1.0) -> Bools:
+        met = np.ones(family.groups, dtype=bool) if family.peers is None else family.peers >= _LEAST_PEERS
         with np.errstate(invalid="ignore"):
             return np.asarray(
-                (seen.count >= family.least)
+                met
+                & (seen.count >= family.least)
                 & (seen.effect < -family.floor * ease)
                 & (log_chance(seen.z) < ease * -self.price)
                 & (seen.gain > ease * self.price)

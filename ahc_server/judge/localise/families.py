@@ -27,7 +27,7 @@ _ENOUGH, _PRIOR_ELEMENTS = 12, 8.0
 class Family:
     """``groups`` like elements. ``flow`` (i,): the flows through them, ``key`` (i,): through which. ``floor``: least effect
     that matters (ln); ``least``: flows that can prove one; ``spread``: how far healthy ones differ where too few are there to
-    see it."""
+    see it. ``peers`` (groups,): with how many different ones it was tested, where that matters."""
 
     member: Member
     flow: Ints
@@ -36,6 +36,7 @@ class Family:
     floor: float
     least: int
     spread: float
+    peers: Ints | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +56,15 @@ def node_families(
 ) -> list[Family]:
     """Sending sides, receiving sides and whole nodes; with ``ways`` False only the latter."""
     every = np.arange(len(source))
-    whole = Family("node", np.r_[every, every], np.r_[source, destination], nodes, floor, 2, 0.01)
+
+    def family(member: Member, flow: Ints, key: Ints, peer: Ints) -> Family:
+        peers = np.bincount(np.unique(key * nodes + peer) // nodes, minlength=nodes)
+        return Family(member, flow, key, nodes, floor, 2, 0.01, peers)
+
+    whole = family("node", np.r_[every, every], np.r_[source, destination], np.r_[destination, source])
     if not ways:
         return [whole]
-    return [
-        Family("tx", every, source, nodes, floor, 2, 0.01),
-        Family("rx", every, destination, nodes, floor, 2, 0.01),
-        whole,
-    ]
+    return [family("tx", every, source, destination), family("rx", every, destination, source), whole]
 
 
 def leaf_families(

@@ -15,22 +15,28 @@ from ahc_server.judge.localise.noise import densest
 #: Rounds are levelled where each has so many flows of a kind; capacities of uplinks are tried on so many flows.
 _LEVEL_ROUND, _TRIED = 24, 20_000
 _CAPACITIES = 40
+#: By racks: inside, across, unknown; within one machine.
+KINDS = 4
 #: A capacity has to make the flows so much more alike to be believed.
 _WORTH = 0.93
 
 
-def kinds(flows: Flows, leaf: Ints, speed: Floats | None, near: Bools | None) -> Ints:
+def kinds(
+    flows: Flows, leaf: Ints, speed: Floats | None, near: Bools | None, host: Ints | None = None
+) -> Ints:
     """Numbers of the kinds of flows (k,): by racks (inside, across, unknown) and by the slower card's speed. ``near`` (k,): flows
     that stay inside a rack, where racks are not known."""
     one, other = leaf[flows.source], leaf[flows.destination]
     across = np.where((one < 0) | (other < 0), 2, (one != other).astype(np.int64))
+    if host is not None:
+        across[(host[flows.source] == host[flows.destination]) & (host[flows.source] >= 0)] = 3
     if near is not None:
         across = np.where(across == 2, (~near).astype(np.int64), across)
     if speed is None:
         return across
     slower = np.fmin(speed[flows.source], speed[flows.destination])
     _, code = np.unique(np.nan_to_num(slower), return_inverse=True)
-    return np.asarray(across + 3 * code, dtype=np.int64)
+    return np.asarray(across + KINDS * code, dtype=np.int64)
 
 
 def usual(value: Floats, flows: Flows, leaf: Ints, kind: Ints, unexplained: Bools | None = None) -> Floats:
@@ -42,7 +48,7 @@ def usual(value: Floats, flows: Flows, leaf: Ints, kind: Ints, unexplained: Bool
         free = mine if unexplained is None else mine[unexplained[mine]]
         if not len(free):
             free = mine
-        relative = load(flows, leaf, mine, free, value) if code % 3 == 1 else np.zeros(len(mine))
+        relative = load(flows, leaf, mine, free, value) if code % KINDS == 1 else np.zeros(len(mine))
         expected[mine] = relative
         left = value[free] - expected[free]
         level = densest(left)[0] if unexplained is None else float(np.median(left))

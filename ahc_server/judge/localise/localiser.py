@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,6 +21,8 @@ _RATE_FLOORS = (-float(np.log1p(-0.05)), -float(np.log1p(-0.08)))
 _RTT_FLOORS = (float(np.log1p(0.25)), float(np.log1p(0.25)))
 #: Flows that are faster than usual by so many spreads; where they are this part of all, the usual may be what they are.
 _FASTER, _MANY = 5.0, 0.08
+#: Of few flows it is also tried whether only the fastest of them are as they should be.
+_FEW_FLOWS, _UPPER = 4_000, (0.6, 0.8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,7 @@ def read_rates(network: Network, near: Bools | None, without: set[int]) -> Readi
     if not len(number):
         return None
     some = _some(flows, number)
-    kind = kinds(some, network.leaf, network.speed, None if near is None else near[number])
+    kind = kinds(some, network.leaf, network.speed, None if near is None else near[number], network.host)
     return read(Question(network, number, some, np.log(some.rate), kind, _RATE_FLOORS, ways=True))
 
 
@@ -92,7 +95,7 @@ def read_times(network: Network, near: Bools | None) -> Reading | None:
     if not len(number):
         return None
     some = _some(network.flows, number)
-    kind = kinds(some, network.leaf, None, None if near is None else near[number])
+    kind = kinds(some, network.leaf, None, None if near is None else near[number], network.host)
     return read(Question(network, number, some, -np.log(some.rtt_us), kind, _RTT_FLOORS, ways=False))
 
 
@@ -109,10 +112,9 @@ def _some(flows: Flows, number: Ints) -> Flows:
 def read(question: Question) -> Reading:
     """The cheapest explanation, over what could be usual and over racks that show."""
     network = question.network
-    best = _settled(question, network.leaf, None)
-    faster = best.free & (best.value > _FASTER * best.noise.scale)
-    if np.sum(faster) >= max(2, _MANY * len(faster)):
-        other = _settled(question, network.leaf, faster)
+    best = _settled(question, network.leaf)
+    for start in _starts(question, best):
+        other = _settled(question, network.leaf, start)
         if other.explanation.cost < best.explanation.cost:
             best = other
     if not np.any(network.leaf >= 0):
@@ -122,14 +124,30 @@ def read(question: Question) -> Reading:
             for number, rows in enumerate(sorted(sets, key=len)):
                 leaf[rows] = number
             leaf[leaf >= 0] = np.unique(leaf[leaf >= 0], return_inverse=True)[1]
-            other = _settled(question, leaf, None, best)
+            other = _settled(question, leaf, first=best)
             if other.explanation.cost < best.explanation.cost:
                 best = other
     return best
 
 
-def _settled(question: Question, leaf: Ints, faster: Bools | None, first: Reading | None = None) -> Reading:
-    """An explanation and the levels that go with it. ``faster`` (j,): flows that show what is usual; ``first``: a reading whose
+def _starts(question: Question, first: Reading) -> Iterator[Bools]:
+    """Flows that may show what is usual, where it need not be what most flows do: one bad node of three slows most of them."""
+    faster = first.free & (first.value > _FASTER * first.noise.scale)
+    if np.sum(faster) >= max(2, _MANY * len(faster)):
+        yield faster
+    if len(question.logs) <= _FEW_FLOWS:
+        for part in _UPPER:
+            upper = np.zeros(len(question.logs), dtype=bool)
+            for kind in np.unique(question.kind):
+                mine = question.kind == kind
+                upper |= mine & (question.logs >= np.quantile(question.logs[mine], part, method="higher"))
+            yield upper
+
+
+def _settled(
+    question: Question, leaf: Ints, upper: Bools | None = None, first: Reading | None = None
+) -> Reading:
+    """An explanation and the levels that go with it. ``upper`` (j,): flows that show what is usual; ``first``: a reading whose
     levels to begin with."""
     families = question.families(leaf)
     logs = question.logs
@@ -141,9 +159,9 @@ def _settled(question: Question, leaf: Ints, faster: Bools | None, first: Readin
         reading = replace(first, families=families, leaf=leaf)
         reading = replace(reading, explanation=explain(reading.value, families, reading.noise))
     else:
-        level = levels(faster)
+        level = levels(upper)
         value = logs - level
-        noise = noise_of(_dense_part(value) if faster is None else value[faster])
+        noise = noise_of(_dense_part(value) if upper is None else value[upper])
         found = explain(value, families, noise)
         reading = Reading(question.number, question.flows, logs, level, families, noise, found, leaf)
     for _ in range(_REFINEMENTS - 1):

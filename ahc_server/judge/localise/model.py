@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-import numpy as np
-
-from ahc_server.judge.arrays import Floats, Ints
+from ahc_server.judge.arrays import Bools, Floats, Ints
 
 #: "rate": flows are slower than they should be; "rtt": round trips take longer; "dead": nothing comes through.
 Witness = Literal["rate", "rtt", "dead"]
@@ -37,18 +35,15 @@ class Flows:
 @dataclass(frozen=True, slots=True)
 class Network:
     """``leaf`` (n,): number into ``leaves`` of the switch that each node hangs on, −1 where it is not known. ``speed`` (n,): what
-    each card could do at best in bytes/s, NaN where it is not known: flows between cards of different speeds are not like."""
+    each card could do at best in bytes/s, NaN where it is not known: flows between cards of different speeds are not
+    like. ``host`` (n,): machines of one number are on one physical host, −1 each on its own."""
 
     nodes: int
     flows: Flows
     leaf: Ints
     leaves: Sequence[str] = ()
     speed: Floats | None = None
-
-    @property
-    def knows_racks(self) -> bool:
-        """Whether there are racks to tell apart."""
-        return len(np.unique(self.leaf[self.leaf >= 0])) > 1
+    host: Ints | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +71,24 @@ class Culprit:
     also: tuple[Witness, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Own:
+    """Of one side of each of n nodes, all (n,): ``value`` in bytes/s or µs, NaN where fewer than two peers tell; ``spread`` of
+    the flows it was read from, relative; ``flows``: how many; ``hidden``: peers that are bad themselves held all of them back."""
+
+    value: Floats
+    spread: Floats
+    flows: Ints
+    hidden: Bools
+
+
 @dataclass(slots=True)
 class Answer:
-    """``culprits``, the clearest first. ``notes``: what cannot be told, one sentence each. ``tested`` (n,): flows that
-    each node was judged by; ``undecided``: pairs of rows that are slow, where either end may be the reason. ``hidden``: rows
-    whose own share cannot be told, as all their flows run through something else that is bad."""
+    """``culprits``, the clearest first. ``notes``: what cannot be told, one sentence each. ``sending``, ``receiving`` and
+    ``answering`` (by protocol): what each node does for its own part, None where nothing was measured."""
 
     culprits: list[Culprit] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    tested: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    undecided: list[Culprit] = field(default_factory=list)
-    hidden: list[int] = field(default_factory=list)
+    sending: Own | None = None
+    receiving: Own | None = None
+    answering: dict[str, Own] = field(default_factory=dict)

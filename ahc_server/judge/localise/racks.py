@@ -22,14 +22,34 @@ from ahc_server.judge.localise.noise import FlowNoise
 _APART, _LEAST_GAP, _MOST_NEAR, _LEAST_NEAR = 3.0, 0.10, 0.6, 4
 #: Racks are sought where this part of all pairs was measured, of so many nodes at most.
 _DENSE, _MOST_NODES = 0.5, 2048
+#: With fewer flows than that single near ones are believed from so many nodes on. At most this part of nodes has no rack.
+_LEAST_SPARSE, _MOST_ALONE = 12, 0.2
 #: Nodes of one rack have this part of their near nodes in common; near and far fit the racks for this part of the pairs.
 _COMMON, _FITS = 0.5, 0.93
 #: Suspects of one rack: so many at least; slow to the same degree within so many errors and this part of it.
 _LEAST_SUSPECTS, _ERRORS, _PART = 3, 4.0, 0.12
 
 
+def seen_racks(flows: Flows, nodes: int) -> tuple[Bools | None, Ints | None]:
+    """From round trips: which flows (k,) stay inside a rack, and the rack of each node (n,), −1 for those that fit none; None
+    where that does not show."""
+    near = near_flows(flows)
+    if near is None:
+        return None, None
+    known = ~np.isnan(flows.rtt_us)
+    met = np.unique(
+        np.minimum(flows.source, flows.destination)[known] * nodes
+        + np.maximum(flows.source, flows.destination)[known]
+    )
+    if nodes <= _MOST_NODES and len(met) >= _DENSE * nodes * (nodes - 1) / 2:
+        racks = racks_of(flows, near, nodes)
+        # Where all were measured, near and far that make no racks are something else.
+        return (None, None) if racks is None else (near, racks)
+    return (near if nodes >= _LEAST_SPARSE else None), None
+
+
 def near_flows(flows: Flows) -> Bools | None:
-    """Which flows (k,) stay inside a rack, by their round trips; None where that does not show."""
+    """Which flows (k,) are near, by their round trips; None where they do not fall into two kinds."""
     known = ~np.isnan(flows.rtt_us)
     if np.sum(known) < 4 * _LEAST_NEAR:
         return None
@@ -48,13 +68,15 @@ def near_flows(flows: Flows) -> Bools | None:
 def _split(ordered: Floats) -> float | None:
     """Where sorted values fall into two clumps (Otsu's threshold); None where they do not."""
     count = len(ordered)
-    cuts = np.arange(_LEAST_NEAR, int(_MOST_NEAR * count) + 1)
+    cuts = np.arange(_LEAST_NEAR, count - _LEAST_NEAR + 1)
     if not len(cuts):
         return None
     sums = np.cumsum(ordered)
     below = sums[cuts - 1] / cuts
     above = (sums[-1] - sums[cuts - 1]) / (count - cuts)
     place = int(cuts[np.argmax(cuts * (count - cuts) * (above - below) ** 2)])
+    if place > _MOST_NEAR * count:
+        return None
     low, high = ordered[:place], ordered[place:]
     gap = float(np.median(high) - np.median(low))
     spread = 1.4826 * max(float(np.median(np.abs(side - np.median(side)))) for side in (low, high))
@@ -64,9 +86,7 @@ def _split(ordered: Floats) -> float | None:
 
 
 def racks_of(flows: Flows, near: Bools, nodes: int) -> Ints | None:
-    """Rack of each node (n,), −1 for those that fit none; None where the flows do not tell."""
-    if nodes > _MOST_NODES:
-        return None
+    """Rack of each node (n,), −1 for those that fit none; None where near and far do not make racks."""
     known = ~np.isnan(flows.rtt_us)
     seen = np.zeros((nodes, nodes), dtype=np.float32)
     close = np.zeros((nodes, nodes), dtype=np.float32)
@@ -74,8 +94,6 @@ def racks_of(flows: Flows, near: Bools, nodes: int) -> Ints | None:
         np.add.at(seen, (a[known], b[known]), 1)
         np.add.at(close, (a[known], b[known]), near[known])
     measured = seen > 0
-    if np.sum(measured) < _DENSE * nodes * (nodes - 1):
-        return None
     is_near = (close > seen / 2).astype(np.float32)
     np.fill_diagonal(is_near, 1)
     common = is_near @ is_near
@@ -89,7 +107,7 @@ def racks_of(flows: Flows, near: Bools, nodes: int) -> Ints | None:
             if len(members) > 1:
                 rack[members] = number
                 number += 1
-    if number < 2:
+    if number < 2 or np.sum(rack < 0) > _MOST_ALONE * nodes:
         return None
     same = (rack[:, None] == rack[None, :]) & (rack >= 0)[:, None]
     agree = (same == (is_near > 0)) & measured

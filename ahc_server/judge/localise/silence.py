@@ -11,18 +11,20 @@ from ahc_server.judge.localise.model import Culprit, Kind, Network, Way
 
 #: A node or a leaf is the reason when this part of what was tried through it is silent.
 _MOST = 0.6
-_LEAST_NODE, _LEAST_LEAF = 2, 4
+_LEAST_NODE, _LEAST_LEAF, _LEAST_PEERS = 2, 4, 2
 #: As good as certain: noise does not silence a flow.
 _LOG_P = -50.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """Elements of one kind: ``keys``, each (k,), say which of them a flow runs through; ``among`` (k,): flows that count."""
+    """Elements of one kind: ``keys``, each (k,), say which of them a flow runs through, ``peers`` what is at its other end;
+    ``among`` (k,): flows that count."""
 
     kind: Kind
     way: Way | None
     keys: tuple[Ints, ...]
+    peers: tuple[Ints, ...]
     among: Bools
     elements: int
     least: int
@@ -33,6 +35,12 @@ class _Side:
         for key in self.keys:
             total += np.bincount(key[mine], minlength=self.elements)
         return total
+
+    def count_peers(self, flows: Bools) -> Ints:
+        mine = flows & self.among
+        size = max(int(peer.max()) for peer in self.peers) + 1
+        met = [key[mine] * size + peer[mine] for key, peer in zip(self.keys, self.peers, strict=True)]
+        return np.bincount(np.unique(np.concatenate(met)) // size, minlength=self.elements)
 
     def through(self, element: int) -> Bools:
         return np.asarray(self.among & np.any([key == element for key in self.keys], axis=0))
@@ -68,16 +76,16 @@ def silent(network: Network) -> list[Culprit]:
 
 
 def _sides(network: Network, tried: Bools) -> list[_Side]:
-    flows = network.flows
-    one, other = network.leaf[flows.source], network.leaf[flows.destination]
+    a, b = network.flows.source, network.flows.destination
+    one, other = network.leaf[a], network.leaf[b]
     far = tried & (one != other) & (one >= 0) & (other >= 0)
     sides = [
-        _Side("node", None, (flows.source, flows.destination), tried, network.nodes, _LEAST_NODE),
-        _Side("node", "tx", (flows.source,), tried, network.nodes, _LEAST_NODE),
-        _Side("node", "rx", (flows.destination,), tried, network.nodes, _LEAST_NODE),
+        _Side("node", None, (a, b), (b, a), tried, network.nodes, _LEAST_NODE),
+        _Side("node", "tx", (a,), (b,), tried, network.nodes, _LEAST_NODE),
+        _Side("node", "rx", (b,), (a,), tried, network.nodes, _LEAST_NODE),
     ]
     if len(network.leaves) > 1 and np.any(far):
-        sides.insert(0, _Side("leaf", None, (one, other), far, len(network.leaves), _LEAST_LEAF))
+        sides.insert(0, _Side("leaf", None, (one, other), (b, a), far, len(network.leaves), _LEAST_LEAF))
     return sides
 
 
@@ -87,9 +95,8 @@ def _best(sides: list[_Side], tried: Bools, dead: Bools, unexplained: Bools) -> 
     for side in sides:
         left = side.count(unexplained)
         all_of_it = side.count(tried)
-        good = (
-            (side.count(dead) >= _MOST * all_of_it) & (left >= side.least) & (left >= _MOST / 2 * all_of_it)
-        )
+        good = (side.count(dead) >= _MOST * all_of_it) & (left >= _MOST / 2 * all_of_it)
+        good &= (left >= side.least) & (side.count_peers(unexplained) >= _LEAST_PEERS)
         if np.any(good):
             element = int(np.argmax(np.where(good, left, -1)))
             if best is None or left[element] > best[0]:

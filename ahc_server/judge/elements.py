@@ -1,0 +1,198 @@
+"""What the localiser found, as findings: of leaves, links and paths its own, of nodes what proves them and what to check."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+import numpy as np
+
+from ahc_agent.facts import Inventory
+from ahc_server.judge import wording
+from ahc_server.judge.features import Metric
+from ahc_server.judge.findings import rounded, significant
+from ahc_server.judge.localise import Answer, Culprit
+from ahc_server.judge.model import Evidence, Finding
+from ahc_server.judge.network import PairRun
+from ahc_server.judge.thresholds import Thresholds
+
+_MOST_PAIRS = 3
+_RATE = Metric("network", "flow", "bytes_per_s", "bytes/s", True, "", 0)
+_TIME = Metric("network", "flow", "round_trip_us", "us", False, "", 0)
+_CHECK = {
+    "leaf": "its uplinks: their number, speed and errors, what else loads them, and how flows are spread over them",
+    "link": "the links between these two switches, and how flows are spread over them",
+    "pair": "the path that this pair takes (how switches spread flows over their uplinks), and measure it again",
+}
+
+
+@dataclass(slots=True)
+class Named:
+    """What was named in all runs of a session. ``nodes``: (row, "tx", "rx" or "rtt") → ln of the chance that a healthy node
+    looks so; ``culprits``: row → the clearest one about it, with its run."""
+
+    nodes: dict[tuple[int, str], float] = field(default_factory=dict)
+    culprits: dict[int, tuple[PairRun, Culprit]] = field(default_factory=dict)
+
+
+def named(runs: Sequence[tuple[PairRun, Answer]]) -> Named:
+    """Nodes that are named in at least half of the runs that measured them."""
+    told = Named()
+    seen: dict[int, int] = {}
+    by_part: dict[tuple[int, str], list[float]] = {}
+    for run, answer in runs:
+        for row in run.rows:
+            seen[row] = seen.get(row, 0) + 1
+        for each in answer.culprits:
+            if each.kind == "node" and each.witness != "dead":
+                for part in _parts(each):
+                    by_part.setdefault((each.nodes[0], part), []).append(each.log_p)
+                clearest = told.culprits.get(each.nodes[0])
+                if clearest is None or each.log_p < clearest[1].log_p:
+                    told.culprits[each.nodes[0]] = run, each
+    for (row, part), chances in by_part.items():
+        if 2 * len(chances) >= seen[row]:
+            told.nodes[row, part] = min(chances)
+    return told
+
+
+def _parts(each: Culprit) -> list[str]:
+    if each.witness == "rtt":
+        return ["rtt"]
+    ways = ["tx", "rx"] if each.way is None else [each.way]
+    return [*ways, *(("rtt",) if "rtt" in each.also else ())]
+
+
+def element_findings(
+    runs: Sequence[tuple[PairRun, Answer]], names: Sequence[str], thresholds: Thresholds
+) -> list[Finding]:
+    """Of leaves, links between them, and single pairs."""
+    found: dict[str, Finding] = {}
+    for run, answer in runs:
+        for each in answer.culprits:
+            if each.kind != "node" and each.witness != "dead":
+                finding = _finding(each, run, names, thresholds)
+                found.setdefault(finding.element, finding)
+    return list(found.values())
+
+
+def node_findings(
+    told: Named, findings: Sequence[Finding], names: Sequence[str], thresholds: Thresholds
+) -> list[Finding]:
+    """Of nodes that are named though they have no peers of their own kind: flows with others prove them as well."""
+    known = {each.element for each in findings if each.component == "network"}
+    return [
+        _finding(each, run, names, thresholds)
+        for row, (run, each) in sorted(told.culprits.items())
+        if f"node:{names[row]}" not in known and any((row, part) in told.nodes for part in _parts(each))
+    ]
+
+
+def _finding(each: Culprit, run: PairRun, names: Sequence[str], thresholds: Thresholds) -> Finding:
+    is_rate = each.witness == "rate"
+    metric = _RATE if is_rate else _TIME
+    nodes = [names[row] for row in each.nodes]
+    element, title = _title(each, nodes)
+    limits = thresholds.of("tx" if is_rate else "rtt")
+    value, expected = (wording.quantity(metric, of, each.expected) for of in (each.value, each.expected))
+    through = {
+        "node": {None: "flows with it", "tx": "flows that it sends", "rx": "flows that it receives"}[
+            each.way
+        ],
+        "leaf": "flows between it and other racks",
+        "link": "flows between the two",
+        "pair": "flows between them",
+    }[each.kind]
+    if each.kind == "leaf" and each.way is not None:
+        through = "flows that leave it" if each.way == "tx" else "flows that come in"
+    did = (
+        f"{value} where such flows elsewhere reach {expected}"
+        if is_rate
+        else f"{value} round trips where {expected} are usual"
+    )
+    text = [f"{title}: network: {through}: {did} ({wording.percent(each.value / each.expected - 1)})"]
+    if "rtt" in each.also:
+        text.append("their round trips are longer too")
+    text.append(f"seen in {each.seen:,} flows, as {proof(each, run, names)}")
+    if each.kind == "leaf":
+        text.append(
+            "the cards of its nodes are good among themselves"
+            if not each.leaves
+            else "inside the rack all is well"
+        )
+    part = "rtt" if each.witness == "rtt" else each.way
+    check = wording.advice("network", part) if each.kind == "node" else _CHECK[each.kind]
+    text.append(f"check {check}")
+    return Finding(
+        element=element,
+        nodes=nodes,
+        component="network",
+        kind="slow",
+        direction=each.way,
+        severity="fail" if -each.effect >= limits.fail else "warn",
+        effect=rounded(each.effect, 4),
+        q=significant(float(np.exp(max(each.log_p, -700.0)))),
+        metrics=[
+            Evidence(
+                name=metric.name,
+                value=significant(each.value, 6),
+                expected=significant(each.expected, 6),
+                unit=metric.unit,
+                effect=rounded(each.effect, 4),
+            )
+        ],
+        summary="; ".join(text),
+    )
+
+
+def _title(each: Culprit, nodes: list[str]) -> tuple[str, str]:
+    """The element and what a person calls it. A switch whose name nobody told is called after the first of its nodes."""
+    if each.kind == "node":
+        return f"node:{nodes[0]}", nodes[0]
+    if each.kind == "pair":
+        return f"pair:{nodes[0]}-{nodes[1]}", f"{nodes[0]} and {nodes[1]}"
+    if each.leaves:
+        name = "-".join(each.leaves)
+        return f"{each.kind}:{name}", name if each.kind == "leaf" else f"between {' and '.join(each.leaves)}"
+    listed = wording.listed(nodes, most=4)
+    return f"{each.kind}:of-{nodes[0]}", f"the switch of {listed} ({wording.nodes_word(len(nodes))})"
+
+
+def proof(each: Culprit, run: PairRun, names: Sequence[str]) -> str:
+    """ "n5 → n1, n5 → n2 and 3 more"."""
+    ways = [
+        f"{names[int(run.flows.source[flow])]} → {names[int(run.flows.destination[flow])]}"
+        for flow in each.flows.tolist()
+    ]
+    return wording.listed(list(dict.fromkeys(ways)), most=_MOST_PAIRS)
+
+
+def with_proof(
+    finding: Finding,
+    told: Named,
+    row_of: Mapping[str, int],
+    names: Sequence[str],
+    inventories: Sequence[Inventory | None],
+) -> Finding:
+    """A node's finding, with the flows that prove it and the port that its cable goes to."""
+    row = row_of[finding.nodes[0]]
+    if finding.component != "network" or finding.kind != "slow" or row not in told.culprits:
+        return finding
+    run, each = told.culprits[row]
+    facts, check, rest = finding.summary.partition("; check ")
+    ways = proof(each, run, names)
+    shown = f"seen in {each.seen:,} flows with peers that do better elsewhere, as {ways}" if ways else ""
+    port = _port(inventories[row])
+    return msgspec.structs.replace(
+        finding,
+        summary=f"{facts}{f'; {shown}' if shown else ''}{check}{rest}{f' ({port})' if port and check else ''}",
+    )
+
+
+def _port(inventory: Inventory | None) -> str | None:
+    """ "port Eth1/17 of leaf3", where one card heard its switch."""
+    heard = [] if inventory is None else [nic.lldp for nic in inventory.nics if nic.lldp is not None]
+    if len(heard) != 1 or not heard[0].port_id:
+        return None
+    return f"port {heard[0].port_id} of {heard[0].system_name or heard[0].chassis_id}"

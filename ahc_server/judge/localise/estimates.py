@@ -1,0 +1,74 @@
+"""What each node's card does for its own part: read from those of its flows that nothing else slows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ahc_server.judge.arrays import Bools, Floats, Ints
+from ahc_server.judge.localise.families import medians_by
+from ahc_server.judge.localise.localiser import Reading
+from ahc_server.judge.localise.model import Own
+
+_LEAST_PEERS = 2
+_MAD_TO_SIGMA = 1.4826
+
+
+def sending(reading: Reading, nodes: int) -> Own:
+    return _side(reading, nodes, "tx")
+
+
+def receiving(reading: Reading, nodes: int) -> Own:
+    return _side(reading, nodes, "rx")
+
+
+def answering(reading: Reading, nodes: int) -> Own:
+    """Round trips; either end may be slow to answer."""
+    flows = reading.flows
+    by_node, elsewhere = _effects(reading, nodes)
+    ends = ((flows.source, flows.destination), (flows.destination, flows.source))
+    key = np.concatenate([one for one, _ in ends])
+    peer = np.concatenate([other for _, other in ends])
+    left = reading.value - elsewhere
+    return _own(reading, nodes, key, peer, np.concatenate([left, left]), by_node["node"][peer] < 0, sign=-1.0)
+
+
+def _side(reading: Reading, nodes: int, side: str) -> Own:
+    flows = reading.flows
+    by_node, elsewhere = _effects(reading, nodes)
+    key, peer = (flows.source, flows.destination) if side == "tx" else (flows.destination, flows.source)
+    other = "rx" if side == "tx" else "tx"
+    limited = np.minimum(by_node[other], by_node["node"])[peer] < 0
+    return _own(reading, nodes, key, peer, reading.value - elsewhere, limited, sign=1.0)
+
+
+def _effects(reading: Reading, nodes: int) -> tuple[dict[str, Floats], Floats]:
+    """What was found of nodes (n,), by member, and of everything else (k,)."""
+    by_node = {member: np.zeros(nodes) for member in ("tx", "rx", "node")}
+    elsewhere = np.zeros(len(reading.logs))
+    for each in reading.explanation.taken:
+        member = reading.families[each.family].member
+        if member in by_node:
+            by_node[member][each.group] = min(by_node[member][each.group], each.effect)
+        else:
+            elsewhere[each.flows] = np.minimum(elsewhere[each.flows], each.effect)
+    return by_node, elsewhere
+
+
+def _own(
+    reading: Reading, nodes: int, key: Ints, peer: Ints, left: Floats, limited: Bools, *, sign: float
+) -> Own:
+    free = ~limited
+    clean = medians_by(key[free], left[free], nodes)
+    effect = np.where(np.isnan(clean), medians_by(key, left, nodes), clean)
+    away = np.abs(left - effect[key])
+    spread = np.nan_to_num(_MAD_TO_SIGMA * medians_by(key[free], away[free], nodes))
+    met = np.unique(key * nodes + peer)
+    peers = np.bincount(met // nodes, minlength=nodes)
+    level = float(np.median(reading.usual))
+    value = np.exp(sign * (level + effect))
+    return Own(
+        value=np.where(peers >= _LEAST_PEERS, value, np.nan),
+        spread=spread,
+        flows=np.bincount(key[free], minlength=nodes),
+        hidden=np.isnan(clean) & ~np.isnan(effect),
+    )
