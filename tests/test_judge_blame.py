@@ -76,3 +76,41 @@ def test_throttling_that_was_counted_during_the_run_is_the_cause_of_a_slow_cpu()
 
     told = causes(fleet().change("n7", throttled))
     assert told == {"n7": "throttle counter rose by 213 during the run"}
+
+
+def test_nodes_that_are_slow_for_the_same_reason_are_no_peers_that_are_well_with_it() -> None:
+    """Four disks without write cache among six slow ones of forty: each of the four is told so."""
+    metrics = [
+        ("disk", "disk0", name, "IOPS", True, 300.0, 1.0) for name in ("write_1M_iops", "randwrite_4k_iops")
+    ]
+    fleet = Fleet(40, noise=0.005).benchmarks(metrics)
+    without = ["n3", "n9", "n17", "n30"]
+    for name in fleet.names:
+        known = inventory()
+        known.disks[0].write_cache = "write through" if name in without else "write back"
+        fleet.inventories[name] = known
+    for name in [*without, "n5", "n6"]:
+        fleet.slow(name, "disk", 0.6)
+    causes = {each.nodes[0]: each.cause or "" for each in serious(judge(fleet))}
+    assert sorted(causes) == sorted([*without, "n5", "n6"])
+    assert all("write cache" in causes[name] for name in without)
+    assert causes["n5"] == causes["n6"] == ""
+
+
+def test_disks_of_another_make_that_are_somewhat_slower_are_a_remark() -> None:
+    """Three of seventeen have another model of disk, 8 % slower: too few to be a batch with a level of its own."""
+    metrics = [
+        ("disk", "disk0", name, "IOPS", True, 300.0, 1.0) for name in ("read_1M_iops", "randread_4k_iops")
+    ]
+    made = Fleet(17, noise=0.005).benchmarks(metrics)
+    for name in made.names:
+        known = inventory()
+        known.disks[0].model = "HUS724" if name in ("n2", "n8", "n15") else "ST2000"
+        made.inventories[name] = known
+    for name in ("n2", "n8", "n15"):
+        made.slow(name, "disk", 0.92)
+    told = judge(made)
+    assert serious(told) == []
+    assert {each.nodes[0] for each in told.findings if each.kind == "slow"} == {"n2", "n8", "n15"}
+    [broken] = serious(judge(made.slow("n8", "disk", 0.5)))
+    assert (broken.nodes, broken.severity) == (["n8"], "fail")

@@ -18,6 +18,9 @@ from ahc_server.judge.told import Fact
 from ahc_server.judge.trust import numbers_of
 from ahc_server.session import Session
 
+#: So many nodes with the same slow piece are looked at without each other.
+_FEW = 50
+
 
 def counted(session: Session, rows: Mapping[str, int]) -> dict[int, dict[str, str]]:
     """Row → name of a count → what it was during the run, of the nodes where it says something."""
@@ -61,10 +64,24 @@ def with_causes(
         piece = _piece(each, test)
         row = members[each.place]
         cause = _cause(row, members, table, piece, shared[piece], disks, ran)
-        findings.append(msgspec.structs.replace(each.finding, cause=cause.text if cause else None))
+        if cause is None and 1 < len(alike[piece]) <= _FEW:
+            # Others that are slow in the same piece are no healthy peers that have the same and are well.
+            ill = {members[other.place] for other in alike[piece]} - {row}
+            beside = [member for member in members if member not in ill]
+            cause = _cause(row, beside, table, piece, None, disks, ran)
+        findings.append(_with_cause(each.finding, cause))
         if cause is not None:
             told.setdefault(row, set()).update(cause.facts)
     return findings, dict(told)
+
+
+def _with_cause(finding: Finding, cause: Cause | None) -> Finding:
+    """A disk that is of another make than its peers', and somewhat slower, is as its maker made it."""
+    if cause is None:
+        return msgspec.structs.replace(finding, cause=None)
+    is_other = bool(cause.facts) and all(fact.name == "disk model" for fact in cause.facts)
+    severity = "info" if is_other and finding.severity == "warn" else finding.severity
+    return msgspec.structs.replace(finding, cause=cause.text, severity=severity)
 
 
 def _piece(each: Accused, test: GroupTest) -> tuple[str, str | None]:

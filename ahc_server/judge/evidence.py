@@ -2,7 +2,7 @@
 
 All arrays are (n nodes, parts). Distances are ln(value / level of the peers), negative is worse. Many metrics of one piece are
 joined by their median, and of two the less odd counts, so that a single spoilt value moves nothing. What a disk does alone and
-beside the others has to agree, else the better of the two counts. Cores and their sockets are in ``cores``.
+beside the others has to agree, else only the better of the two counts. Cores and their sockets are in ``cores``.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from ahc_server.judge.readings import Kind, Reading
 
 #: Two runs of one disk agree when they differ by less than this.
 _AGREE = 0.05
+#: The better of two runs that agree counts so much: what comes from run to run has heavy tails.
+_BETTER = 0.75
 #: A piece that we know nothing of is joined by the median from so many metrics on.
 _ENOUGH_TO_JOIN = 3
 
@@ -119,6 +121,7 @@ class Gatherer:
         one = self.joined({name: alone.get(name, nothing) for name in columns})
         two = self.joined({name: beside.get(name, nothing) for name in columns})
         a, b = one.distance, two.distance
+        better = np.fmax(a, b)
         with np.errstate(invalid="ignore"):
             close = np.abs(a - b) < _AGREE
         # Both rates of one run, bytes and operations, are one value.
@@ -131,7 +134,7 @@ class Gatherer:
                 component="disk",
                 parts=list(columns),
                 columns=list(columns.values()),
-                distance=np.where(close, (a + b) / 2, np.fmax(a, b)),
+                distance=np.where(close, _BETTER * better + (1 - _BETTER) * np.fmin(a, b), better),
                 own=np.maximum(one.own, two.own),
                 excuse=np.maximum(one.excuse, two.excuse),
                 single=(np.isnan(a) ^ np.isnan(b)) & ~sampled,

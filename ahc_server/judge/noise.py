@@ -42,7 +42,7 @@ _SMALL_GROUP, _SMALL_EXTRA = 20, 3.0
 #: A visible batch of nodes has its own level when it has this many nodes, and this part of its group.
 LEAST_BATCH, LEAST_BATCH_PART = 5, 0.12
 #: So much of a batch's level is excused by whatever it has in common.
-_MOST_EXCUSED = 0.05
+MOST_EXCUSED = 0.05
 #: Halves of a group that differ for no visible reason: least part of the smaller, and distance in spreads.
 _LEAST_HALF, _HALVES_APART, _FEW_MORE_APART = 0.29, 5.0, 12.0
 _LEAST_TO_SPLIT = 12
@@ -87,7 +87,7 @@ def levelled(distance: Floats, batches: Sequence[Batches]) -> Floats:
                 rows = fact.codes == code
                 if rows.sum() >= LEAST_BATCH and LEAST_BATCH_PART * len(rows) <= rows.sum() < len(rows):
                     shift = np.nan_to_num(medians(level[rows], 0))
-                    level[rows] -= np.where(fact.explains | (np.abs(shift) <= _MOST_EXCUSED), shift, 0.0)
+                    level[rows] -= np.where(fact.explains | (np.abs(shift) <= MOST_EXCUSED), shift, 0.0)
     return level
 
 

@@ -20,6 +20,7 @@ from ahc_server.judge.evidence import Evidence, Values
 from ahc_server.judge.features import Matrix, Metric
 from ahc_server.judge.gather import gather
 from ahc_server.judge.noise import (
+    MOST_EXCUSED,
     Batches,
     Halves,
     Noise,
@@ -150,7 +151,10 @@ def scores_of(
     values = Values(distance, own, excuse, within)
     found = gather(values, [metric.component for metric in metrics], readings(metrics), layouts)
     alone = len(distance) < thresholds.least_peers
-    centred = [(each.distance, [None] * len(each.parts)) if alone else _centred(each) for each in found]
+    centred: list[tuple[Floats, list[Halves | None]]] = [
+        (each.distance, [None] * len(each.parts)) if alone else _centred(each) for each in found
+    ]
+    centred = _halved_alike(found, centred)
     spreads = [
         spread_of(away, prior=thresholds.of(each.kind).noise, nodes=len(away))
         for each, (away, _) in zip(found, centred, strict=True)
@@ -192,6 +196,26 @@ def _centred(each: Evidence) -> tuple[Floats, list[Halves | None]]:
                 for half in (two.slower, ~two.slower):
                     distance[half, place] -= medians(distance[half, place : place + 1], 0)
     return distance, split
+
+
+def _halved_alike(
+    found: Sequence[Evidence], centred: Sequence[tuple[Floats, list[Halves | None]]]
+) -> list[tuple[Floats, list[Halves | None]]]:
+    """Where the group falls into halves in one thing, they may differ by less in others, too little to be seen there: in those
+    too each node is held to its own half, up to what a batch is excused."""
+    told = [two for _, split in centred for two in split if two is not None]
+    if not told:
+        return list(centred)
+    widest = max(told, key=lambda two: two.gap).slower
+    made = []
+    for each, (away, split) in zip(found, centred, strict=True):
+        level = away.copy()
+        for place in np.flatnonzero([two is None for two in split]) if each.kind in _DIVIDED else ():
+            for half in (widest, ~widest):
+                shift = np.nan_to_num(medians(away[half, place : place + 1], 0))
+                level[half, place] -= np.where(np.abs(shift) <= MOST_EXCUSED, shift, 0.0)
+        made.append((level, split))
+    return made
 
 
 def _judged(
