@@ -46,16 +46,13 @@ def split(candidates: Sequence[Candidate]) -> tuple[list[Folder], list[Candidate
     """The runs of DAHC, and all that belongs to none."""
     here = Path.cwd()
     placed = [(here / each.path, each) for each in candidates]
-    told = {path.parent for path, each in placed if path.name == METRICS}
     folders: dict[Path, Folder] = {}
     rest: list[tuple[Path, Candidate]] = []
     for path, each in placed:
         job, step = path.parent, path.parent.parent
         is_result = path.suffix == ".hw"
-        if not _STEP.fullmatch(step.name) or not (is_result or path.name == METRICS):
-            rest.append((path, each))
-            continue
-        if not (_JOB.fullmatch(job.name) or job in told):
+        is_placed = _STEP.fullmatch(step.name) and _JOB.fullmatch(job.name)
+        if not is_placed or not (is_result or path.name == METRICS):
             rest.append((path, each))
             continue
         folder = folders.setdefault(step.parent, Folder(step.parent))
