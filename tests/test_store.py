@@ -13,6 +13,7 @@ from ahc_agent.errors import AhcError, CannotAnswer, NoData
 from ahc_agent.facts import Cpu, Inventory
 from ahc_agent.measure import Measurement, Sample
 from ahc_agent.wire.messages import Flow, Hello, Identity, PairOutcome, TaskOutcome
+from ahc_server.session import StepRecord
 from ahc_server.store import Store
 from ahc_server.store.records import (
     ParticipantSeen,
@@ -209,6 +210,26 @@ def test_readers_read_while_the_server_writes(store: Store) -> None:
         assert len(reader.load_session().outcomes) == 1
         with pytest.raises(CannotAnswer, match="cannot be used"), reader.transaction():
             reader.apply(number, [SessionChanged("done", 1.0)])
+
+
+def test_a_session_is_read_as_it_was_at_one_moment(store: Store) -> None:
+    """The server starts a step while a report reads: its tasks are not there without it."""
+    number = begin(store)
+
+    class Interrupted(Store):
+        def _steps(self, session: int) -> list[StepRecord]:
+            steps = super()._steps(session)
+            with store.transaction():
+                store.apply(number, [StepStarted(1, "again", "storage", 1, ("a",), 105.0)])
+                store.apply(number, [TaskRow("s-a-1", 1, 0, "a", "s-a-1", "solo", 1, "assigned")])
+                store.apply(number, [ResultCame("s-a-1", "a", outcome(1.0), "done", 106.0)])
+            return steps
+
+    with Interrupted(store.path) as reader:
+        session = reader.load_session()
+    assert (len(session.steps), session.outcomes) == (1, [])
+    session = store.load_session()
+    assert (len(session.steps), len(session.outcomes)) == (2, 1)
 
 
 def test_a_greeting_of_a_participant_takes_the_place_of_the_one_before(store: Store) -> None:

@@ -63,6 +63,19 @@ class Store:
             self._db.execute("COMMIT")
 
     @contextmanager
+    def _one_moment(self) -> Iterator[None]:
+        """All that is read inside is as it was at one moment, whatever the server writes meanwhile."""
+        within = self._db.in_transaction
+        if not within:
+            self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            # An error may have ended it.
+            if not within and self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+
+    @contextmanager
     def _typed(self) -> Iterator[None]:
         try:
             yield
@@ -192,7 +205,7 @@ class Store:
         thousands of nodes that takes gigabytes. A task that ended without a result (its machine was lost, its time limit
         passed) has an outcome that says so. ``prefer`` chooses the kind of the nodes' ids.
         """
-        with self._typed(), no_collector():
+        with self._typed(), self._one_moment(), no_collector():
             where, values = ("WHERE name = ?", (name,)) if name is not None else ("", ())
             row = self._db.execute(
                 "SELECT session, name, plan, state, created_s FROM sessions"
