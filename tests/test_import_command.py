@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ahc_server.importers.files import MAX_FILE_BYTES
+from ahc_server.importers.archive import MAX_FILE_BYTES
 from ahc_server.importers.session import PLAN_NAME
 from ahc_server.store import Store
 from ahc_server.store.records import ParticipantState
