@@ -89,7 +89,7 @@ def _rampup(series: Series, behind: Sequence[Laggard], node_of: Mapping[str, str
         behind=[
             Behind(
                 host=laggard.name if laggard.is_host else None,
-                nodes=[node_of[machine] for machine in laggard.machines],
+                nodes=laggard.nodes(node_of),
                 effect=rounded(float(np.expm1(suspect.distance)), 4),
                 steps=suspect.steps,
                 worse=suspect.worse,

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import chdtrc
 
+from ahc_agent.order import natural_order
 from ahc_server.judge import wording
 from ahc_server.judge.findings import rounded, significant
 from ahc_server.judge.model import Component, Evidence, Finding, Severity
@@ -38,6 +39,10 @@ class Laggard:
     is_host: bool
     q: float
     seen: list[tuple[Series, Suspect]]
+
+    def nodes(self, node_of: Mapping[str, str]) -> list[str]:
+        """Its machines' display ids, in natural order."""
+        return sorted((node_of[machine] for machine in self.machines), key=natural_order)
 
     @property
     def effect(self) -> float:
@@ -107,7 +112,7 @@ def finding(
 
     ``node_of``: machine → display id; ``group_of``: display id → group.
     """
-    nodes = [node_of[machine] for machine in laggard.machines]
+    nodes = laggard.nodes(node_of)
     jobs = [
         f"{wording.plain_percent(float(np.expm1(suspect.distance)))} in {series.metric.job}"
         f" ({suspect.worse} of {suspect.steps} steps)"
