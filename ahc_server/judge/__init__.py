@@ -7,6 +7,7 @@
             ──▶ facts, oddities, health         what the machines are, how they differ, what they say of their health
             ──▶ gather, scores, suspects        who is slower than its peers, with false discoveries controlled
             ──▶ findings, causes, populations   one finding per sheep and cause
+            ──▶ wires               what nodes tell of their cards, addresses and cables
             ──▶ coverage, connections, confirm  what could not be judged, who cannot talk, what a second run says
             ──▶ model.Report        the verdicts
 """
@@ -43,6 +44,7 @@ from ahc_server.judge.rampup import judge_rampups
 from ahc_server.judge.stalls import stalled_flows
 from ahc_server.judge.suspects import GroupTest, examine
 from ahc_server.judge.thresholds import SHIPPED, Tables
+from ahc_server.judge.wires import with_wires
 from ahc_server.session import NodeRecord, Session
 
 _RANK = {"fail": 0, "warn": 1, "info": 2}
@@ -131,6 +133,7 @@ def judge(session: Session, *, generated_at: str, limits: Tables | None = None) 
     findings += node_findings(told_of_network, findings, fleet.names, chosen.holding_for(records))
     told = [(record.node, record.inventory) for record in records if record.inventory is not None]
     findings = merged((ill for name, inventory in told for ill in ill_parts(name, inventory)), findings)
+    findings = with_wires(findings, session, rows, records, grouping.groups)
     coverage.append(_ungrouped(grouping, fleet))
     for part in coverage:
         findings += part.findings
@@ -212,7 +215,8 @@ def _report(
 
 
 def _verdicts(names: Sequence[str], findings: Sequence[Finding], unjudged: set[int]) -> dict[str, Verdict]:
-    """The worst that is known of each node. What was not measured makes it unknown, and a gap is no guilt."""
+    """The worst that is known of each node. What was not measured makes it unknown, and a gap is no guilt; nor is a switch's
+    fault one of the nodes behind it."""
     verdicts: dict[str, Verdict] = {
         name: "unknown" if row in unjudged else "pass" for row, name in enumerate(names)
     }
@@ -221,7 +225,7 @@ def _verdicts(names: Sequence[str], findings: Sequence[Finding], unjudged: set[i
             if finding.kind == "not-measured" or finding.element.startswith("group:"):
                 if finding.element.startswith("node:") and verdicts[name] == "pass":
                     verdicts[name] = "unknown"
-            elif finding.severity != "info":
+            elif finding.severity != "info" and not finding.element.startswith(("leaf:", "link:")):
                 verdicts[name] = finding.severity
     return verdicts
 
