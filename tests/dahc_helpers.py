@@ -16,7 +16,7 @@ Host = tuple[str, int]
 BEGUN_S = 1_414_090_000.0
 #: Component → (number in the server's messages, folder's prefix).
 _CODES = {"cpu": 2, "storage": 4, "memory": 8, "network": 16}
-PLAN = {
+PLAN: dict[str, Any] = {
     "name": "small",
     "required-hosts": 12,
     "jobs": {
