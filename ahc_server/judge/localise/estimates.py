@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ahc_server.judge.arrays import Bools, Floats, Ints
-from ahc_server.judge.localise.families import medians_by
+from ahc_server.judge.localise.grouped import medians_by, peers_by
 from ahc_server.judge.localise.localiser import Reading
 from ahc_server.judge.localise.model import Own
 
@@ -62,8 +62,7 @@ def _own(
     effect = np.where(np.isnan(clean), medians_by(key, left, nodes), clean)
     away = np.abs(left - effect[key])
     spread = np.nan_to_num(_MAD_TO_SIGMA * medians_by(key[free], away[free], nodes))
-    met = np.unique(key * nodes + peer)
-    peers = np.bincount(met // nodes, minlength=nodes)
+    peers = peers_by(key, peer, nodes)
     level = float(np.median(reading.usual))
     value = np.exp(sign * (level + effect))
     return Own(

@@ -5,13 +5,13 @@ Values are ln(rate / what is usual for such a flow), or minus that of round trip
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from ahc_server.judge.arrays import Bools, Floats, Ints
+from ahc_server.judge.localise.grouped import medians_by, peers_by, sums_by
 from ahc_server.judge.localise.noise import FlowNoise
 
 Member = Literal["tx", "rx", "node", "out", "in", "leaf", "link", "pair"]
@@ -58,8 +58,7 @@ def node_families(
     every = np.arange(len(source))
 
     def family(member: Member, flow: Ints, key: Ints, peer: Ints) -> Family:
-        peers = np.bincount(np.unique(key * nodes + peer) // nodes, minlength=nodes)
-        return Family(member, flow, key, nodes, floor, 2, 0.01, peers)
+        return Family(member, flow, key, nodes, floor, 2, 0.01, peers_by(key, peer, nodes))
 
     whole = family("node", np.r_[every, every], np.r_[source, destination], np.r_[destination, source])
     if not ways:
@@ -124,28 +123,5 @@ def _against_like(effect: Floats, error: Floats, family: Family) -> tuple[Floats
     return effect, effect / np.sqrt(error**2 + natural)
 
 
-def sums_by(key: Ints, values: Floats, groups: int) -> Floats:
-    """Sum of the values of each key 0..groups−1."""
-    return np.bincount(key, values, groups).astype(np.float64)
-
-
-def medians_by(key: Ints, values: Floats, groups: int) -> Floats:
-    """Median of the values of each key 0..groups−1, NaN where there are none."""
-    if not len(key):
-        return np.full(groups, np.nan)
-    order = np.lexsort((values, key))
-    ordered = values[order]
-    count = np.bincount(key, minlength=groups)
-    start = np.cumsum(count) - count
-    last = len(ordered) - 1
-    low = ordered[np.minimum(start + np.maximum(count - 1, 0) // 2, last)]
-    high = ordered[np.minimum(start + count // 2, last)]
-    return np.where(count > 0, (low + high) / 2, np.nan)
-
-
 def flows_of(family: Family, group: int) -> Ints:
     return np.asarray(family.flow[family.key == group], dtype=np.int64)
-
-
-def total_groups(families: Sequence[Family]) -> int:
-    return sum(family.groups for family in families)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from ahc_server.judge.arrays import Bools, Floats, Ints
+from ahc_server.judge.localise.grouped import medians_by
 from ahc_server.judge.localise.model import Flows
 from ahc_server.judge.localise.noise import densest
 
@@ -63,11 +64,9 @@ def _rounds(expected: Floats, value: Floats, number: Ints, mine: Ints, free: Int
     if len(which) < 2 or len(free) < _LEVEL_ROUND * len(which):
         return
     at = np.searchsorted(which, number[free])
-    left = value[free] - expected[free]
-    for place in range(len(which)):
-        own = left[at == place]
-        if len(own) >= _LEVEL_ROUND:
-            expected[mine[code == place]] += float(np.median(own))
+    level = medians_by(at, value[free] - expected[free], len(which))
+    level[np.bincount(at, minlength=len(which)) < _LEVEL_ROUND] = 0.0
+    expected[mine] += level[code]
 
 
 def load(flows: Flows, leaf: Ints, mine: Ints, free: Ints, value: Floats) -> Floats:

@@ -16,6 +16,8 @@ from ahc_server.judge.localise.noise import FlowNoise, densest, noise_of
 from ahc_server.judge.localise.racks import shared_uplinks
 
 _REFINEMENTS = 3
+#: Levels are settled when they move by less than this part of the noise.
+_SETTLED = 0.1
 #: Least effects that matter: of nodes, and of leaves; relative.
 _RATE_FLOORS = (-float(np.log1p(-0.05)), -float(np.log1p(-0.08)))
 _RTT_FLOORS = (float(np.log1p(0.25)), float(np.log1p(0.25)))
@@ -168,7 +170,12 @@ def _settled(
         level = levels(reading.free)
         noise = noise_of((logs - level)[reading.free])
         found = explain(logs - level, families, noise)
+        is_settled = np.array_equal(found.expected == 0, reading.free) and np.allclose(
+            level, reading.usual, atol=_SETTLED * noise.scale, rtol=0
+        )
         reading = replace(reading, usual=level, noise=noise, explanation=found)
+        if is_settled:
+            break
     return reading
 
 
