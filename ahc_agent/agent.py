@@ -116,7 +116,7 @@ class Agent:
                 else:
                     self._worker.assign(message)
             case Go():
-                self._worker.go(message)
+                self._worker.go(message, self._link.clock.start_s(message))
             case Cancel():
                 self._worker.cancel(message.task_id)
             case Ack():

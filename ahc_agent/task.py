@@ -39,10 +39,10 @@ class TaskContext:
     """Handed to every task.
 
     ``progress(fraction, note)`` may be called at any time. ``cancelled`` is to be watched: a task ends within a second of
-    it. ``ready(ports)`` and ``wait_go(time_limit_s)`` are for pair tasks: say that this end is prepared; wait for the
-    server's Go (raises AhcError when it does not come in time or the task is cancelled). ``only_disks``: measure these and no
-    others (``ahc-agent join --disk``); None is every disk of the machine. ``neighbours`` adds to an inventory what was heard
-    of the switches since the agent started.
+    it. ``ready(ports)`` and ``wait_go(time_limit_s)`` are for pair tasks: say that this end is prepared; wait for the moment
+    that the server's Go names (raises AhcError when Go does not come in time or the task is cancelled). ``only_disks``: measure
+    these and no others (``ahc-agent join --disk``); None is every disk of the machine. ``neighbours`` adds to an inventory what
+    was heard of the switches since the agent started.
     """
 
     machine: str = ""

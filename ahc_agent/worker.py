@@ -162,10 +162,11 @@ class Worker:
         """Stop a task, or never start it; its outcome is "cancelled"."""
         self._stop(lambda job: job.task_id == task_id, "cancelled")
 
-    def go(self, go: Go) -> None:
-        """Hand a Go to the pair task that waits for it; one for anything else is late and means nothing."""
+    def go(self, go: Go, start_s: float) -> None:
+        """Hand a Go to the pair task that waits for it, to start at ``start_s`` (CLOCK_MONOTONIC); one for anything else is late
+        and means nothing."""
         if self._job is not None and self._job.task_id == go.task_id:
-            self._job.gos.put((go, time.monotonic()))
+            self._job.gos.put((go, start_s))
 
     def expire(self, now: float) -> None:
         """Stop what has reached its time limit, leave behind what does not stop."""
@@ -262,10 +263,13 @@ class Worker:
                 if left <= 0:
                     raise AhcError("the server's Go did not come in time: the other end was not ready")
                 try:
-                    go, received_at = job.gos.get(timeout=min(left, 0.1))
+                    go, start_s = job.gos.get(timeout=min(left, 0.1))
                 except queue.Empty:
                     continue
-                job.started(since=received_at)
+                while (ahead_s := start_s - time.monotonic()) > 0:
+                    if job.cancelled.wait(ahead_s):
+                        break
+                job.started(since=start_s)
                 return go
             raise AhcError("stopped while waiting for the server's Go")
 

@@ -257,14 +257,30 @@ def test_a_pair_task_says_ready_waits_for_go_and_starts_from_there(
 
     monkeypatch.setitem(room.FUNCTIONS, PairTask, body)
     worker.assign(Assign(task_id="t1", task=PAIR, time_limit_s=60))
-    worker.go(Go(task_id="another"))
+    worker.go(Go(task_id="another"), time.monotonic())
     assert collect(worker) == [Ready(task_id="t1", ports={"bulk": 4711})]
-    worker.go(Go(task_id="t1", delay_s=0.25, ports={"bulk": 1}))
+    start_s = time.monotonic() + 0.25
+    worker.go(Go(task_id="t1", ports={"bulk": 1}), start_s)
     done = outcome(worker)
+    assert time.monotonic() >= start_s
     assert done.status == "ok"
-    assert got == [Go(task_id="t1", delay_s=0.25, ports={"bulk": 1})]
+    assert got == [Go(task_id="t1", ports={"bulk": 1})]
     assert done.duration_s < 0.2, "the time before Go is not part of the test"
-    assert done.start_delay_s < 0.2
+    assert 0 <= done.start_delay_s < 0.2, "late by so much"
+
+
+def test_a_pair_that_is_cancelled_between_go_and_its_start_does_not_wait_for_it(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def body(task: PairTask, context: TaskContext) -> dict[str, Any]:
+        context.wait_go(30)
+        return {}
+
+    monkeypatch.setitem(room.FUNCTIONS, PairTask, body)
+    worker.assign(Assign(task_id="t1", task=PAIR, time_limit_s=60))
+    worker.go(Go(task_id="t1"), time.monotonic() + 3600)
+    worker.cancel("t1")
+    assert outcome(worker).status == "cancelled"
 
 
 @pytest.mark.parametrize(("limit", "cancel", "status"), [(0.05, False, "failed"), (60, True, "cancelled")])

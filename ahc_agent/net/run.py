@@ -58,12 +58,10 @@ class Run:
         return max(bandwidth_s, self.latency_limit_s) + SKEW_S
 
     def wait_go(self, ports: dict[str, int]) -> Go:
-        """Say Ready, wait for Go, and sleep until the moment that it names. Raises AhcError."""
+        """Say Ready, and wait for the moment that Go names. Raises AhcError."""
+        self.path.begin()  # before Ready: reading counters takes a while, and all start at one moment
         self.context.ready(ports)
         go = self.context.wait_go(GO_LIMIT_S)
-        start = Watch(self.context.cancelled, go.delay_s)
-        self.path.begin()
-        start.sleep()
         steps = 2 + (len(self.task.directions) if self.task.bandwidth else 0)
         self.watch = Watch(
             self.context.cancelled, CONNECT_LIMIT_S + SKEW_S + path_mtu.LIMIT_S + steps * self.step_limit_s

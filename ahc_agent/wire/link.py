@@ -19,6 +19,7 @@ import zmq
 
 from ahc_agent.errors import UsageError, WireError
 from ahc_agent.wire import codec
+from ahc_agent.wire.clock import ServerClock
 from ahc_agent.wire.keys import KeyPair
 from ahc_agent.wire.messages import (
     FromServer,
@@ -65,7 +66,8 @@ class Link:
     """See the module. ``say`` gets one sentence for the operator whenever what it has to say changes.
 
     ``hello`` makes the Hello anew each time it is needed; ``busy`` tells the task under way for heartbeats.
-    ``failure`` is why there is no connection, or admission; None while there has been no attempt, and when joined.
+    ``clock``: the server's, from its answers. ``failure`` is why there is no connection, or admission; None while there has been
+    no attempt, and when joined.
     Raises UsageError for an endpoint that cannot be one.
     """
 
@@ -85,7 +87,8 @@ class Link:
         self._server_key, self._keys = server_key, keys
         self._hello, self._busy, self._tell = hello, busy, say
         self.failure: str | None = None
-        self._said = self._joined = ""
+        self.clock = ServerClock()
+        self._said = self._joined = self._epoch = ""
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._socket: zmq.Socket[bytes] | None = None
         self._monitor: zmq.Socket[bytes] | None = None
@@ -266,6 +269,7 @@ class Link:
             elif isinstance(message, WhoAreYou):
                 self._greet()
             elif isinstance(message, Pulse):
+                self.clock.hear(message, time.monotonic_ns())
                 if self.state is State.JOINED:
                     self._say(self._joined)
             else:
@@ -275,6 +279,9 @@ class Link:
         return handed_on
 
     def _welcome(self, message: Welcome) -> None:
+        if message.epoch != self._epoch:
+            self._epoch = message.epoch
+            self.clock.forget()
         self.state = State.JOINED
         self.failure = None
         self.heartbeat_s = message.heartbeat_s

@@ -167,10 +167,12 @@ class Assign(Message, kw_only=True, frozen=True):
 
 
 class Go(Message, kw_only=True, frozen=True):
-    """Start the prepared pair task ``delay_s`` from now. ``ports`` are the listener's, for the connecting end."""
+    """Start the prepared pair task at ``start_at_ns`` of the server's CLOCK_MONOTONIC, which an agent knows from the answers to
+    its heartbeats; where it does not, ``delay_s`` from now. ``ports`` are the listener's, for the connecting end."""
 
     task_id: Id
     delay_s: Seconds = 0.0
+    start_at_ns: Count | None = None
     ports: Ports = {}
 
 
@@ -392,7 +394,7 @@ class TaskOutcome(msgspec.Struct, kw_only=True, frozen=True):
 
     ``status``: "ok" (measured, perhaps with errors of single parts inside), "failed", "refused" (a write guard or a right said
     no), "timeout", "cancelled". Times are the agent's;
-    ``start_delay_s`` runs from receipt of Assign (Go, for pairs) to the start.
+    ``start_delay_s`` runs from receipt of Assign (for pairs: from the moment that Go names) to the start.
     """
 
     status: Literal["ok", "failed", "refused", "timeout", "cancelled"]

@@ -17,7 +17,7 @@ from ahc_agent.wire.messages import Ack, Cancel, Go, Hello, Progress, Ready, Tas
 from ahc_server.conductor.expand import Step, Unit, choose, chooses, steps_of, units, waves
 from ahc_server.conductor.flight import Flight, Group, StepRun
 from ahc_server.conductor.ground import Ground
-from ahc_server.conductor.limits import DESERTED_S, GRACE_S, READY_S
+from ahc_server.conductor.limits import DESERTED_S, GRACE_S, LEAD_EACH_S, LEAD_S, READY_S
 from ahc_server.conductor.model import Now, Output, Send
 from ahc_server.conductor.prepare import prepare
 from ahc_server.conductor.repeat import repeated_machines
@@ -373,12 +373,18 @@ class Conductor(Ground):
         if not waiting or any(len(group.ready) < 2 for group in waiting):
             return
         starting: list[Flight] = []
+        lead_s = LEAD_S + 2 * len(waiting) * LEAD_EACH_S
         for group in waiting:
             group.going = True
+            group.lead_s = lead_s
+            group.start_at_ns = round((self._now.monotonic_s + lead_s) * 1e9)
             starting += group.flights.values()  # the listening end first, as they were added
         for flight in starting:
             self._keep(records.TaskChanged(flight.task_id, "going"))
             self._send_go(flight)
 
     def _send_go(self, flight: Flight) -> None:
-        self._send(flight.machine, Go(task_id=flight.task_id, ports=flight.group.ready.get("listen", {})))
+        group = flight.group
+        ports = group.ready.get("listen", {})
+        go = Go(task_id=flight.task_id, delay_s=group.lead_s, start_at_ns=group.start_at_ns, ports=ports)
+        self._send(flight.machine, go)

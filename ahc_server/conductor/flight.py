@@ -19,7 +19,8 @@ class Group:
     """The tasks of one unit: one, or the two of a pair (connecting end first).
 
     ``attempt`` 2 is the second chance. For pairs: ``ready`` is who is prepared, with its ports, ``going`` that both were told to
-    start, ``broken`` that one end is out. ``restored``: the server was restarted meanwhile; a failure may be its own.
+    start, at ``start_at_ns`` (CLOCK_MONOTONIC), ``lead_s`` ahead; ``broken`` that one end is out. ``restored``: the server was
+    restarted meanwhile; a failure may be its own.
     """
 
     group_id: str
@@ -29,6 +30,8 @@ class Group:
     flights: dict[Role, Flight] = field(default_factory=dict)
     ready: dict[Role, dict[str, int]] = field(default_factory=dict)
     ready_by_s: float = 0.0
+    start_at_ns: int = 0
+    lead_s: float = 0.0
     going: bool = False
     broken: bool = False
     restored: bool = False

@@ -10,6 +10,9 @@ from ahc_server.conductor.model import Parts
 
 #: A pair has so long until both ends are prepared.
 READY_S = 30.0
+#: Pairs start so long after their Go was made, and so much later for each of their ends: the store's commit and all sends are
+#: to be over by then.
+LEAD_S, LEAD_EACH_S = 0.1, 0.0003
 #: After a task's own limit its agent has so long to send the result.
 GRACE_S = 15.0
 #: Who was told to cancel has so long to say how it ended.
