@@ -7,7 +7,6 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,12 @@ from ahc_agent.net.counters import Meters
 from ahc_agent.net.guard import Token
 from ahc_agent.net.path import Way
 from ahc_agent.net.watch import Watch
-from ahc_agent.wire.messages import BenchLimits, LinkCounters, PairOutcome, PathFacts
-from tests.pair_helpers import LEFT, RIGHT, TOKEN, Remote, VethPair, meet, run, tasks, veth_pair
+from ahc_agent.wire.messages import BenchLimits, Identity, LinkCounters, PairOutcome, PathFacts, TaskOutcome
+from ahc_server.judge.model import Finding
+from ahc_server.judge.wires import with_wires
+from ahc_server.session import NodeRecord, OutcomeRecord, Session
+from tests.pair_helpers import LEFT, RIGHT, TOKEN, VethPair, meet, run, tasks, veth_pair
+from tests.path_helpers import drops, machine_on, outcomes, switched
 
 NFT = shutil.which("nft") is None
 RX_TX = ("rx_bytes", "tx_bytes", "rx_packets", "tx_packets")
@@ -35,26 +38,15 @@ def of_address(outcome: PairOutcome) -> LinkCounters:
     return next(each for each in path(outcome).links if each.of_address)
 
 
-@contextmanager
-def ends(veth: VethPair, *, listen_at: str = LEFT, **fields: Any) -> Iterator[tuple[Remote, Remote]]:
-    listen, connect = tasks(listen_at, **fields)
-    listener = Remote(listen, "n1", veth.prefix(veth.left))
-    connector = Remote(connect, "n2", veth.prefix(veth.right))
-    try:
-        ports = listener.ready()
-        connector.ready()
-        listener.go({})
-        connector.go(ports)
-        yield listener, connector
-    finally:
-        listener.close()
-        connector.close()
-
-
-def outcomes(veth: VethPair, **fields: Any) -> tuple[PairOutcome, PairOutcome]:
-    """What the listening end (left) and the connecting one (right) told."""
-    with ends(veth, **fields) as (listener, connector):
-        return listener.outcome(), connector.outcome()
+def judged(listened: PairOutcome, connected: PairOutcome) -> list[Finding]:
+    """What the judge makes of the wires of n1, which listened, and n2."""
+    nodes = [NodeRecord(machine=name, node=name, identity=Identity(name=name)) for name in ("n1", "n2")]
+    outcomes = [
+        OutcomeRecord(name, name, "network", "network", 1, 2, TaskOutcome(status="ok", pair=pair))
+        for name, pair in (("n1", listened), ("n2", connected))
+    ]
+    session = Session("s1", "network", "done", 0.0, nodes, outcomes)
+    return with_wires([], session, {"n1": 0, "n2": 1}, nodes, [[0, 1]])
 
 
 def test_both_ends_tell_the_interface_that_has_their_address_and_what_it_carried() -> None:
@@ -203,18 +195,6 @@ def veth() -> Iterator[VethPair]:
         yield pair
 
 
-@contextmanager
-def drops(veth: VethPair, namespace: str, rule: str) -> Iterator[None]:
-    """An nft rule at the entrance of a namespace."""
-    chain = "{ type filter hook prerouting priority -300 ; }"
-    table = f"add table inet ahcn; add chain inet ahcn in {chain}; add rule inet ahcn in {rule}"
-    veth.inside(namespace, "nft", table)
-    try:
-        yield
-    finally:
-        veth.inside(namespace, "nft", "delete table inet ahcn")
-
-
 @pytest.mark.root
 def test_a_healthy_pair_tells_its_cards_and_its_whole_mtu(veth: VethPair) -> None:
     listened, connected = outcomes(veth, latency=False)
@@ -259,43 +239,6 @@ def test_a_hole_in_one_direction_is_found_in_that_direction(
     assert connected.error is None
 
 
-@contextmanager
-def switched(name: str, port_mtu: int) -> Iterator[VethPair]:
-    """Two namespaces with cards of MTU 9000 on a bridge (in a third) whose port to the right carries less, silently."""
-    pair, switch = VethPair(f"ahcp-{name}-l", f"ahcp-{name}-r"), f"ahcp-{name}-s"
-    try:
-        for namespace in (pair.left, pair.right, switch):
-            run("ip", "netns", "add", namespace)
-        run("ip", "-n", switch, "link", "add", "br0", "type", "bridge")
-        run("ip", "-n", switch, "link", "set", "br0", "up")
-        for namespace, port, address, mtu in (
-            (pair.left, "p1", LEFT, 9000),
-            (pair.right, "p2", RIGHT, port_mtu),
-        ):
-            run(
-                "ip",
-                "-n",
-                namespace,
-                "link",
-                "add",
-                "v0",
-                "type",
-                "veth",
-                "peer",
-                "name",
-                port,
-                "netns",
-                switch,
-            )
-            run("ip", "-n", namespace, "address", "add", f"{address}/24", "dev", "v0")
-            run("ip", "-n", namespace, "link", "set", "v0", "mtu", "9000", "up")
-            run("ip", "-n", switch, "link", "set", port, "master", "br0", "mtu", str(mtu), "up")
-        yield pair
-    finally:
-        for namespace in (pair.left, pair.right, switch):
-            subprocess.run(["ip", "netns", "delete", namespace], capture_output=True, timeout=20, check=False)
-
-
 @pytest.mark.root
 def test_a_switch_port_that_swallows_large_frames_is_found_both_ways_though_small_ones_pass() -> None:
     with switched("mtu", 1500) as pair:
@@ -306,6 +249,9 @@ def test_a_switch_port_that_swallows_large_frames_is_found_both_ways_though_smal
     assert found.received is not None and 1500 <= found.received <= 1504
     assert connected.error is None and listened.error is None
     assert [each.count for each in connected.round_trips] == [100, 100]
+    (told,) = judged(listened, connected)
+    assert (told.element, told.severity) == ("pair:n1-n2", "fail")
+    assert told.summary.startswith("n1 ↔ n2: packets of 9,000 bytes")
 
 
 @pytest.mark.root
@@ -339,3 +285,21 @@ def test_a_flow_that_leaves_by_another_card_than_the_one_with_its_address_is_tol
         assert used["v1"].of_address and not used["v0"].of_address
         assert used["v0"].rises["tx_bytes"] > 1e5
         assert used["v1"].rises.get("tx_bytes", 0) < 1e4
+    told = judged(listened, connected)
+    assert [(each.element, each.cause) for each in told] == [
+        ("node:n1", "data of v1 goes through v0"),
+        ("node:n2", "data of v1 goes through v0"),
+    ]
+
+
+@pytest.mark.root
+def test_a_second_machine_with_a_nodes_address_is_told_with_its_mac() -> None:
+    with switched("dup", 9000) as pair, machine_on("ahcp-dup-s", "ahcp-dup-x", LEFT) as stranger_mac:
+        # The stranger's answer comes first: the node itself is silent.
+        pair.inside(pair.left, "sysctl", "-qw", "net.ipv4.conf.v0.arp_ignore=8")
+        listened, connected = outcomes(pair, latency=False)
+    assert not connected.connected
+    assert path(connected).peer_mac == stranger_mac != of_address(listened).mac
+    (told,) = judged(listened, connected)
+    assert told.element == "node:n1"
+    assert told.cause == f"a machine with the MAC address {stranger_mac} answers for its address {LEFT}"

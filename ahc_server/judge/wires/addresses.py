@@ -71,7 +71,7 @@ def _told_macs(ways: Sequence[Seen], records: Sequence[NodeRecord]) -> dict[int,
             told[row].update(mac.lower() for mac in (card.mac, card.permanent_mac) if mac)
         told[row].update(mac.lower() for mac in record.identity.macs)
     for seen in ways:
-        told[seen.row].update(link.mac.lower() for link in seen.path.links if link.mac and link.of_address)
+        told[seen.row].update(link.mac.lower() for link in seen.path.links if link.mac)
     kept = {row: {mac for mac in each if _MAC.fullmatch(mac)} - _NO_MAC for row, each in told.items()}
     return {row: each for row, each in kept.items() if each}
 
