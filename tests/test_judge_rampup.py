@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ahc_agent.wire.messages import TaskOutcome
 from ahc_server.judge import judge_session
 from ahc_server.judge.rampup import Ramps, judge_rampups
+from ahc_server.judge.rampup.behind import medians_of_others
 from ahc_server.judge.rampup.growth import LEAST_STEPS, bend
 from ahc_server.session import Session
 from tests.rampup_helpers import COUNTS, Ramp, pairs_session, saturating
@@ -147,6 +148,13 @@ def test_healthy_fleets_name_nobody_even_where_machines_keep_differences() -> No
                 each.severity == "warn" or each.element.startswith("group:") for each in found.findings
             )
     assert named <= 1
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=12))
+def test_the_median_of_the_others_is_what_it_says(values: list[float]) -> None:
+    told = medians_of_others(np.array(values))
+    for place, middle in enumerate(told):
+        assert middle == pytest.approx(np.median(values[:place] + values[place + 1 :]))
 
 
 def test_machines_without_a_common_host_have_no_hypervisor_to_blame() -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtr
 
+from ahc_server.judge.arrays import Floats
 from ahc_server.judge.rampup.series import Series
 
 #: Steps and machines that it takes to see anything.
@@ -75,14 +76,34 @@ def _within(
     step: Mapping[str, float], by_host: Mapping[str, Sequence[str]], own: dict[str, list[float]]
 ) -> None:
     """Each machine against the others of its hypervisor; where these are few, against all others of the step."""
-    for host, here in by_host.items():
-        peers = here if len(here) > _LEAST_PEERS else list(step)
-        if len(peers) <= _LEAST_PEERS:
-            continue
-        values = {machine: step[machine] for machine in peers}
-        for machine in by_host[host]:
-            others = [value for peer, value in values.items() if peer != machine]
-            own[machine].append(step[machine] - float(np.median(others)))
+    alone: list[str] = []
+    for here in by_host.values():
+        if len(here) > _LEAST_PEERS:
+            _against_others(step, here, here, own)
+        else:
+            alone += here
+    if alone and len(step) > _LEAST_PEERS:
+        _against_others(step, list(step), alone, own)
+
+
+def _against_others(
+    step: Mapping[str, float], peers: Sequence[str], told: Sequence[str], own: dict[str, list[float]]
+) -> None:
+    values = np.array([step[machine] for machine in peers])
+    away = dict(zip(peers, (values - medians_of_others(values)).tolist(), strict=True))
+    for machine in told:
+        own[machine].append(away[machine])
+
+
+def medians_of_others(values: Floats) -> Floats:
+    """For each of n ≥ 2 values the median of the n − 1 others."""
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    rank = np.empty(len(values), dtype=np.int64)
+    rank[order] = np.arange(len(values))
+    low, high = (len(values) - 2) // 2, (len(values) - 1) // 2
+    middle = (ordered[low + (rank <= low)] + ordered[high + (rank <= high)]) / 2
+    return np.asarray(middle, dtype=np.float64)
 
 
 def _across(
