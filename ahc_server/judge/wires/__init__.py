@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ahc_server.judge.health import merged
 from ahc_server.judge.model import Finding
@@ -30,7 +30,7 @@ def with_wires(
     session: Session,
     rows: Mapping[str, int],
     records: Sequence[NodeRecord],
-    groups: Sequence[Sequence[int]],
+    groups: Iterable[Iterable[int]],
 ) -> list[Finding]:
     """``findings`` and those of wires. Counters that rose on a node whose network is slow are the cause of that finding.
 
