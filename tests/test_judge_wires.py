@@ -282,3 +282,12 @@ def test_where_all_nodes_send_so_it_is_a_remark() -> None:
         fleet.spoil(name, by_another_card)
     found = [each for each in fleet.findings() if each.cause == "data of eth0 goes through eth1"]
     assert [each.severity for each in found] == ["info"] * 8
+
+
+def test_an_address_of_machines_that_nobody_saw_side_by_side_is_a_remark() -> None:
+    """Results that others left: the same address may have been lent to one machine after the other."""
+    fleet = Wired(8)
+    fleet.nics["n6"] = [nic(6, addresses=["10.0.0.2/24"])]
+    fleet.paths.clear()
+    (found,) = fleet.findings()
+    assert (found.element, found.severity) == ("pair:n2-n6", "info")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import combinations
 
 from ahc_server.judge import wording
@@ -35,8 +35,9 @@ def addresses(ways: Sequence[Seen], records: Sequence[NodeRecord]) -> list[Findi
     """Findings about addresses."""
     ips, macs = _told_ips(ways, records), _told_macs(ways, records)
     same_machine = _same_machine(macs, records)
-    found = list(_shared("address", ips, same_machine, records))
-    found += _shared("MAC address", macs, same_machine, records)
+    tested = {row for seen in ways for row in (seen.row, seen.peer)}
+    found = list(_shared("address", ips, same_machine, records, tested))
+    found += _shared("MAC address", macs, same_machine, records, tested)
     found += _strangers(ways, macs, records)
     return found + list(_other_cards(ways, records))
 
@@ -91,9 +92,17 @@ def _same_machine(macs: Mapping[int, set[str]], records: Sequence[NodeRecord]) -
 
 
 def _shared(
-    what: str, told: Mapping[int, set[str]], same_machine: set[frozenset[int]], records: Sequence[NodeRecord]
+    what: str,
+    told: Mapping[int, set[str]],
+    same_machine: set[frozenset[int]],
+    records: Sequence[NodeRecord],
+    tested: Collection[int],
 ) -> Iterator[Finding]:
-    """Pairs of different machines with one address, each pair once."""
+    """Pairs of different machines with one address, each pair once.
+
+    ``tested``: rows that were up side by side, as their network was tested. Results of others come from other days and
+    other networks, and an address is lent again: there it is a remark.
+    """
     having: dict[str, list[int]] = defaultdict(list)
     for row in sorted(told):
         for address in told[row]:
@@ -109,15 +118,17 @@ def _shared(
     for (one, other), shared in sorted(pairs.items()):
         names = records[one].node, records[other].node
         both = f"{what} {shared[0]}" if len(shared) == 1 else f"{what}es {wording.listed(shared)}"
+        beside = one in tested and other in tested
         yield Finding(
             element=f"pair:{names[0]}-{names[1]}",
             nodes=list(names),
             component="network",
             kind="config",
-            severity="fail",
+            severity="fail" if beside else "info",
             cause=f"both have the {both}",
-            summary=f"{names[0]} and {names[1]} both have the {both}: what is sent to it reaches one or the "
-            f"other; give each its own",
+            summary=f"{names[0]} and {names[1]} both have the {both}: "
+            f"{'' if beside else 'where both are up in one network, '}what is sent to it reaches one or the other; "
+            f"give each its own",
         )
 
 
