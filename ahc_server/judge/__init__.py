@@ -45,6 +45,7 @@ from ahc_server.judge.stalls import stalled_flows
 from ahc_server.judge.suspects import GroupTest, examine
 from ahc_server.judge.thresholds import SHIPPED, Tables
 from ahc_server.judge.wires import with_wires
+from ahc_server.rounds.unseen import unseen
 from ahc_server.session import NodeRecord, Session
 
 _RANK = {"fail": 0, "warn": 1, "info": 2}
@@ -251,6 +252,7 @@ def _notes(session: Session, records: Sequence[NodeRecord]) -> list[str]:
         for error in record.inventory.errors if record.inventory is not None else ():
             told.setdefault(f"inventory, {error.collector}: {error.error}", []).append(record.node)
     notes = [] if session.state == "done" else [f"the session is {session.state}: it may lack results"]
+    notes += [text] if (text := unseen(session)) is not None else []
     return notes + [f"{text} ({_who(nodes, len(records))})" for text, nodes in sorted(told.items())]
 
 
