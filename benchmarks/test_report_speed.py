@@ -47,6 +47,8 @@ TOGETHER_FASTER = 3
 LARGE = (10, 1_000, 10_000)
 LARGE_LIMIT_S = 15.0
 LARGE_LIMIT_MIB = 2048
+#: Where many nodes are sick: every so manieth, and what is left of one of its disks.
+SICK_EVERY, SICK_LEFT = 7, 0.6
 #: Ten times the nodes may cost so many times as much as ten times would.
 LINEAR = 1.3
 
@@ -165,8 +167,9 @@ def test_import_and_report_beside_cardiff(
     assert together >= TOGETHER_FASTER
 
 
-def imported(count: int) -> Iterator[tuple[Source, Imported]]:
-    """What the import reads of so many files, without the files: a few read, the rest made from them."""
+def imported(count: int, *, sick: bool) -> Iterator[tuple[Source, Imported]]:
+    """What the import reads of so many files, without the files: a few read, the rest made from them. ``sick``: many nodes have a
+    slow disk."""
     base, chance = group(), np.random.default_rng(SEED)
     read: list[tuple[Imported, Measured]] = []
     for row in range(min(200, len(base.nodes))):
@@ -178,6 +181,9 @@ def imported(count: int) -> Iterator[tuple[Source, Imported]]:
         one, measured = read[number % len(read)]
         system = msgspec.structs.replace(one.inventory.system, serial=f"S{number:06d}", uuid=None)
         values = np.frombuffer(measured.numbers) * chance.normal(1, JITTER, len(measured.numbers) // 8)
+        if sick and number % SICK_EVERY == 0:
+            disks = np.array([name.part if name.component == "disk" else "" for name in measured.names])
+            values[disks == max(disks)] *= SICK_LEFT
         text = f"S{number:06d}"
         yield (
             Source(f"{text}.hw", text, None, 1_700_000_000.0, text),
@@ -188,17 +194,20 @@ def imported(count: int) -> Iterator[tuple[Source, Imported]]:
         )
 
 
-def store_of(count: int, path: Path) -> Path:
+def store_of(count: int, path: Path, *, sick: bool) -> Path:
     gathering = session.Gathering("fleet")
-    for source, one in imported(count):
+    for source, one in imported(count, sick=sick):
         gathering.add(source, one)
     with Store(path, write=True) as store:
         session.write(store, gathering)
     return path
 
 
-def test_the_report_grows_with_the_fleet_and_no_faster(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
-    stores = {count: store_of(count, tmp_path / f"{count}.db") for count in LARGE}
+@pytest.mark.parametrize("sick", [False, True], ids=["healthy", "sick"])
+def test_the_report_grows_with_the_fleet_and_no_faster(
+    benchmark: BenchmarkFixture, tmp_path: Path, sick: bool
+) -> None:
+    stores = {count: store_of(count, tmp_path / f"{count}.db", sick=sick) for count in LARGE}
     runs = {count: best(partial(ahc, store, "report")) for count, store in stores.items()}
     benchmark.pedantic(  # type: ignore[no-untyped-call]
         lambda: ahc(stores[LARGE[1]], "report"), rounds=1

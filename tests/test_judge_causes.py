@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ahc_agent.facts import Bios, Dimm, Disk, Inventory, Nic
 from ahc_server.judge.causes import Cause, divides, explain, explanations
@@ -149,3 +151,29 @@ def test_a_few_on_the_wrong_side_do_not_hide_what_divides() -> None:
 def test_what_lies_across_divides_nothing(having: range) -> None:
     odd = fleet(30, dict.fromkeys(having, machine(bios="1.2")))
     assert divides(range(11), range(30), odd) is None
+
+
+fewer = st.sets(st.integers(0, 11), max_size=5)
+
+
+@given(sick=st.sets(st.integers(0, 11), min_size=1, max_size=4), aside=fewer, having=fewer, empty=fewer)
+def test_the_peers_are_those_that_are_left_however_they_are_named(
+    sick: set[int], aside: set[int], having: set[int], empty: set[int]
+) -> None:
+    """As the whole table without some, as members of a larger table, or one by one: the same explanations."""
+    odd = {
+        row: machine(
+            governor="powersave" if row in having else "performance", empty=(5,) if row in empty else ()
+        )
+        for row in having | empty
+    }
+    ran = {row: {"throttling": "throttle counter rose during the run"} for row in having}
+    aside = aside - sick
+    whole, larger = fleet(12, odd), fleet(15, odd)
+    asked = [
+        explanations(sick, range(12), whole, "cpu", ran=ran, aside=aside),
+        explanations(sick, set(range(12)) - aside, whole, "cpu", ran=ran),
+        explanations(sick, range(12), larger, "cpu", ran=ran, aside=aside),
+    ]
+    first, second, third = [{(each.odds, frozenset(each.facts)) for each in found} for found in asked]
+    assert first == second == third

@@ -67,8 +67,7 @@ def with_causes(
         if cause is None and 1 < len(alike[piece]) <= _FEW:
             # Others that are slow in the same piece are no healthy peers that have the same and are well.
             ill = {members[other.place] for other in alike[piece]} - {row}
-            beside = [member for member in members if member not in ill]
-            cause = _cause(row, beside, table, piece, None, disks, ran)
+            cause = _cause(row, members, table, piece, None, disks, ran, aside=ill)
         findings.append(_with_cause(each.finding, cause))
         if cause is not None:
             told.setdefault(row, set()).update(cause.facts)
@@ -97,9 +96,12 @@ def _cause(
     shared: Cause | None,
     disks: DiskNames,
     ran: Mapping[int, Mapping[str, str]],
+    aside: Collection[int] = (),
 ) -> Cause | None:
     component, part = piece
-    own = explanations({row}, members, table, component, part=part, ran=ran, own=partial(disks.own, row))
+    own = explanations(
+        {row}, members, table, component, part=part, ran=ran, own=partial(disks.own, row), aside=aside
+    )
     if shared is not None and any(set(shared.facts) & set(each.facts) for each in own):
         return shared
     return own[0] if own else None

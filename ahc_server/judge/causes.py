@@ -84,9 +84,11 @@ def explanations(
     part: str | None = None,
     ran: Mapping[int, Mapping[str, str]] | None = None,
     own: Callable[[str], str] = str,
+    aside: Collection[int] = (),
 ) -> list[Cause]:
-    """All explanations that are more likely than none, the best first. Of facts that follow from another only this one."""
-    sides = _Sides.of(sheep, members, table)
+    """All explanations that are more likely than none, the best first. Of facts that follow from another only this one.
+    ``aside``: members that are neither sheep nor healthy peers."""
+    sides = _Sides.of(sheep, members, table, aside)
     of_name: dict[tuple[str, str], list[tuple[float, int, int]]] = {}
     for column in table.mixed():
         fact = table.facts[column]
@@ -98,36 +100,41 @@ def explanations(
                 of_name.setdefault(fact[:2], []).append((odds, column, code))
     follow = followers(name for _, name in of_name)
     causes = [_cause(sides, several, own) for (_, name), several in of_name.items() if name not in follow]
-    causes += _counted(sheep, members, component, ran or {})
+    causes += _counted(sheep, members, component, ran or {}, aside)
     return sorted(causes, key=lambda cause: (-round(cause.odds, 6), cause.text))
 
 
 @dataclass(frozen=True, slots=True)
 class _Sides:
-    """A part of some members, and the others. ``inside`` (k,): where the part stands in the table; ``outside``: where the
-    others do, None where the members are the whole table; ``others``: how many they are."""
+    """A part of some members, and the others. ``inside`` (k,): where the part stands in the table; ``others``: how many they
+    are. ``outside``: where they stand, None where they are the whole table without ``inside`` and ``neither``."""
 
     table: FactTable
     inside: Ints
-    outside: Ints | None
     others: int
+    outside: Ints | None
+    neither: Ints
 
     @classmethod
-    def of(cls, part: Collection[int], members: Collection[int], table: FactTable) -> _Sides:
-        inside = table.places(part)
+    def of(
+        cls, part: Collection[int], members: Collection[int], table: FactTable, aside: Collection[int] = ()
+    ) -> _Sides:
+        """``aside``: members that belong to neither, and not to the part."""
+        inside, neither = table.places(part), table.places(aside)
         if len(members) == len(table.rows):
-            return cls(table, inside, None, len(table.rows) - len(inside))
+            return cls(table, inside, len(table.rows) - len(inside) - len(neither), None, neither)
         everybody = table.places(members)
-        outside = everybody[~np.isin(everybody, inside)]
-        return cls(table, inside, outside, len(outside))
+        outside = everybody[~np.isin(everybody, np.r_[inside, neither])]
+        return cls(table, inside, len(outside), outside, neither)
 
     def counts(self, column: int) -> tuple[Ints, Ints]:
         """How many of the part, and how many of the others, have each value of a fact. The others of a whole table are what
         the part leaves of it: nobody has to be counted anew for each of many sick nodes."""
         inside = self.table.counts(column, self.inside)
-        if self.outside is None:
-            return inside, self.table.everybody[column] - inside
-        return inside, self.table.counts(column, self.outside)
+        if self.outside is not None:
+            return inside, self.table.counts(column, self.outside)
+        others = self.table.everybody[column] - inside
+        return inside, others - self.table.counts(column, self.neither) if len(self.neither) else others
 
 
 def _is_of_another(fact: Fact, part: str) -> bool:
@@ -199,13 +206,17 @@ def _who(with_it: int, sheep: int) -> str:
 
 
 def _counted(
-    sheep: Collection[int], members: Collection[int], component: str, ran: Mapping[int, Mapping[str, str]]
+    sheep: Collection[int],
+    members: Collection[int],
+    component: str,
+    ran: Mapping[int, Mapping[str, str]],
+    aside: Collection[int],
 ) -> list[Cause]:
     """What was counted during the run and sets the sheep apart."""
     mine = Counter(name for row in sheep for name in ran.get(row, ()))
     if not mine:
         return []
-    peers = set(members) - set(sheep)
+    peers = set(members) - set(sheep) - set(aside)
     causes = []
     for name, with_it in sorted(mine.items()):
         well_with_it = sum(name in ran.get(row, ()) for row in peers)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -26,7 +27,7 @@ _ENOUGH_TO_JOIN = 3
 Parts = dict[str, Ints]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Values:
     """What was measured of one group: all (n, m). ``distance`` from the level of the peers; ``own``: half width of the 95 %
     confidence interval on the same scale; ``excuse``: what disturbances could explain; ``within``: relative spread of
@@ -37,7 +38,7 @@ class Values:
     excuse: Floats
     within: Floats
 
-    @property
+    @cached_property
     def sampled(self) -> Bools:
         """Read from several samples, so that one glitch cannot make it."""
         return self.within > 0
@@ -59,6 +60,13 @@ class Evidence:
     own: Floats
     excuse: Floats
     single: Bools
+
+
+def _usual(values: Floats, present: Bools) -> Floats:
+    """Each row's median of what is present, zero where nothing is. Most tools tell neither errors nor disturbances."""
+    if not np.any(values):
+        return np.zeros(len(values))
+    return np.nan_to_num(medians(np.where(present, values, np.nan), 1))
 
 
 class Gatherer:
@@ -91,10 +99,8 @@ class Gatherer:
             sampled = np.any(present & self.values.sampled[:, columns], axis=1)
             if np.any(two := (count == 2) & ~sampled):
                 distance[two, place] = nearest(mine[two])
-            widths = np.where(present, self.values.own[:, columns], np.nan)
-            own[:, place] = np.nan_to_num(medians(widths, 1)) / np.sqrt(np.maximum(count, 1))
-            excuses = np.where(present, self.values.excuse[:, columns], np.nan)
-            excuse[:, place] = np.nan_to_num(medians(excuses, 1))
+            own[:, place] = _usual(self.values.own[:, columns], present) / np.sqrt(np.maximum(count, 1))
+            excuse[:, place] = _usual(self.values.excuse[:, columns], present)
             single[:, place] = (count == 1) & ~sampled
         return Evidence(kind, component, list(parts), list(parts.values()), distance, own, excuse, single)
 

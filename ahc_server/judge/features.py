@@ -164,9 +164,9 @@ def write_measurements(session: Session, rows: dict[str, int], disks: DiskNames,
             continue
         # Most nodes report the same metrics in the same order: what is known of those is looked up once.
         known = (taken.names, record.job, record.hosts)
-        if known not in layouts:
-            layouts[known] = _Layout(*known)
-        layout = layouts[known]
+        layout = layouts.get(known)
+        if layout is None:
+            layout = layouts[known] = _Layout(*known)
         _write(taken, layout.higher, row, layout.columns(row, disks, to), to)
 
 

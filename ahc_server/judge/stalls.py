@@ -17,6 +17,7 @@ from ahc_server.judge import wording
 from ahc_server.judge.findings import rounded, significant
 from ahc_server.judge.model import Evidence, Finding
 from ahc_server.judge.trust import numbers_of
+from ahc_server.measured import Names
 from ahc_server.session import Session
 
 #: What a packet of Ethernet carries of TCP's data, in bytes.
@@ -28,20 +29,37 @@ _LEAST_NODES = 3
 def stalled_flows(session: Session, node_of: Mapping[str, str], group_of: Mapping[str, str]) -> list[Finding]:
     """A finding for each group whose flows stall. ``node_of``: machine → display id; ``group_of``: display id → group."""
     seen: dict[str, dict[str, dict[str, list[float]]]] = {}
+    # Most nodes report the same metrics in the same order: which of them are flows is looked up once.
+    flows_of: dict[Names, list[tuple[int, str]]] = {}
     for outcome in session.outcomes:
         node = node_of.get(outcome.machine)
         group = None if node is None else group_of.get(node)
-        values = numbers_of(outcome.columns, "value")
-        if node is None or group is None or values is None:
+        taken = outcome.columns
+        flows = flows_of.get(taken.names)
+        if flows is None:
+            flows = flows_of[taken.names] = _flows(taken.names)
+        if node is None or group is None or not flows:
             continue
-        for name, value in zip(outcome.columns.names, values.tolist(), strict=True):
-            if name.component == "network" and name.quantity in (_STREAM, _REQUESTS) and value > 0:
-                by_node = seen.setdefault(group, {}).setdefault(name.quantity, defaultdict(list))
+        values = numbers_of(taken, "value")
+        if values is None:
+            continue
+        for place, quantity in flows:
+            if (value := float(values[place])) > 0:
+                by_node = seen.setdefault(group, {}).setdefault(quantity, defaultdict(list))
                 by_node[node].append(value)
     found = [
         _finding(group, of[_STREAM], of[_REQUESTS]) for group, of in sorted(seen.items()) if len(of) == 2
     ]
     return [each for each in found if each is not None]
+
+
+def _flows(names: Names) -> list[tuple[int, str]]:
+    """Places and quantities of the flows among the measurements of a task."""
+    return [
+        (place, name.quantity)
+        for place, name in enumerate(names)
+        if name.component == "network" and name.quantity in (_STREAM, _REQUESTS)
+    ]
 
 
 def _finding(
