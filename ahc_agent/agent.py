@@ -28,6 +28,7 @@ from ahc_agent.wire.messages import (
     Hello,
     Identity,
     Message,
+    Ready,
     Result,
     Stop,
     Welcome,
@@ -133,6 +134,8 @@ class Agent:
             self._outbox.put(message)
         elif self._link.state is State.JOINED:
             self._link.send(message)
+            if isinstance(message, Ready):
+                self._link.beat_now()  # Go follows, and names a moment of the server's clock
 
     def _send_results(self, now: float) -> None:
         if self._link.state is not State.JOINED:

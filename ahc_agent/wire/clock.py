@@ -12,8 +12,8 @@ from collections import deque
 
 from ahc_agent.wire.messages import Go, Pulse
 
-#: Clocks of machines drift by some 50 millionths: a millisecond within these many heartbeats of 5 s.
-_KEPT = 4
+#: Clocks of machines drift by some 20 millionths: less than a millisecond within these many heartbeats of 5 s.
+_KEPT = 8
 #: No moment lies further ahead: a clock that was read wrongly must not hold a task.
 _MOST_AHEAD_S = 10.0
 

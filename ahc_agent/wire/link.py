@@ -290,6 +290,11 @@ class Link:
         self._joined = f"joined the server at {self.endpoint} (version {message.server_version})"
         self._say(self._joined)
 
+    def beat_now(self) -> None:
+        """A heartbeat at once, for a fresh look at the server's clock."""
+        if self.state is State.JOINED:
+            self._due_at = 0.0
+
     def _fail(self, why: str) -> None:
         self.failure = why
         self._say(f"{why}; trying again")
