@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from ahc_agent.measure import Measurement
@@ -110,6 +111,24 @@ def test_values_all_over_the_place_are_laid_to_disturbances_where_there_were_som
         fleet.change(name, lambda old: disturbed(old, 0.3))
     [found] = serious(judge(fleet))
     assert found.cause is not None and "took CPU time" in found.cause
+
+
+def test_what_nobody_could_measure_beside_them_is_no_example_of_it() -> None:
+    fleet = Fleet(9, noise=0.003).benchmarks(
+        (
+            ("memory", "all", "forked_1G_bytes_per_s", "bytes/s", True, 20e9, 1.0),
+            ("memory", "all", "forked_2G_bytes_per_s", "bytes/s", True, 20e9, 1.0),
+        )
+    )
+    for number, name in enumerate(fleet.names):
+        fleet.slow(name, "memory", 0.3 * 1.35**number)
+        fleet.change(name, lambda old: failed(old) if "1G" in old.quantity else old)
+    [found] = serious(judge(fleet))
+    assert "2G" in found.summary
+
+
+def failed(old: Measurement) -> Measurement:
+    return msgspec.structs.replace(old, value=None, error="sysbench: no memory")
 
 
 def test_without_a_single_value_nobody_passes() -> None:

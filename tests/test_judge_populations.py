@@ -11,8 +11,8 @@ from tests.judge_helpers import Fleet, inventory, judge, serious, verdicts
 SIZE, SLOWER = 40, 18
 
 
-def halved(factor: float, *, slower: int = SLOWER, size: int = SIZE) -> Fleet:
-    fleet = Fleet(size, noise=0.003).benchmarks()
+def halved(factor: float, *, slower: int = SLOWER, size: int = SIZE, noise: float = 0.003) -> Fleet:
+    fleet = Fleet(size, noise=noise).benchmarks()
     for name in fleet.names[:slower]:
         fleet.slow(name, "memory", factor)
     return fleet
@@ -70,7 +70,8 @@ def test_two_levels_that_hardly_matter_are_a_remark() -> None:
 
 
 def test_smaller_differences_are_not_worth_a_word() -> None:
-    assert judge(halved(0.985)).findings == []
+    assert judge(halved(0.985, noise=0.0005)).findings == []
+    assert len(judge(halved(0.97, noise=0.0005)).findings) == 1
 
 
 def test_a_visible_batch_of_small_difference_is_the_batch_s_and_no_population() -> None:

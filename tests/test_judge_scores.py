@@ -140,6 +140,17 @@ def test_of_many_like_parts_one_may_stray_farther_by_chance() -> None:
     assert many[1] > few[1]
 
 
+@pytest.mark.parametrize("count", [3, 8, 32])
+def test_the_chance_is_that_of_the_worst_of_all_like_parts(count: int) -> None:
+    away = steps(30 * count, 0.02).reshape(30, count)
+    away[0, 0] = 0.8
+    test = examined({f"cpu.core{n}.events_per_s": away[:, n] for n in range(count)})
+    score = named(test, "core", "core0")[1]
+    one = score.noise.log_p(score.distance / score.error, score.extra)
+    np.testing.assert_allclose(score.log_p, np.minimum(one + np.log(count), 0.0))
+    assert score.log_p[0] < -10
+
+
 def test_halves_that_nothing_divides_are_judged_each_beside_itself() -> None:
     values = steps(30, 0.003)
     values[:14] *= 0.95
