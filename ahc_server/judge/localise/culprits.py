@@ -103,9 +103,9 @@ class _Teller:
         others = np.zeros(len(reading.logs))
         for each in reading.explanation.taken:
             if any(each is one for one in taken):
-                own[each.flows] = True
+                own[each.flows[each.suffered < 0]] = True
             else:
-                others[each.flows] = np.minimum(others[each.flows], each.effect)
+                others[each.flows] = np.minimum(others[each.flows], each.suffered)
         ways = {_WAYS.get(reading.families[each.family].member) for each in taken}
         way = ways.pop() if len(ways) == 1 else None
         if self.witness == "rate" and kind != "link":

@@ -50,7 +50,7 @@ def _effects(reading: Reading, nodes: int) -> tuple[dict[str, Floats], Floats]:
         if member in by_node:
             by_node[member][each.group] = min(by_node[member][each.group], each.effect)
         else:
-            elsewhere[each.flows] = np.minimum(elsewhere[each.flows], each.effect)
+            elsewhere[each.flows] = np.minimum(elsewhere[each.flows], each.suffered)
     return by_node, elsewhere
 
 

@@ -8,12 +8,12 @@ end each element has to stand on its own against all others.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ahc_server.judge.arrays import Bools, Floats, Ints
-from ahc_server.judge.localise.families import Estimates, Family, estimate, flows_of
+from ahc_server.judge.localise.families import Estimates, Family, estimate, flows_of, only, slack_of, suffered
 from ahc_server.judge.localise.noise import FlowNoise, log_chance
 
 _ROUNDS = 40
@@ -26,11 +26,14 @@ _OWN = 0.5
 _KEEPS = 0.8
 #: With a single peer nobody can tell which of the two is bad.
 _LEAST_PEERS = 2
+#: Part of the flows between racks that no bad leaf slows.
+_LEAST_LEFT = 0.15
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """An element that was accepted: ``family`` is its number, ``group`` its key in it."""
+    """An element that was accepted: ``family`` is its number, ``group`` its key in it. ``effect`` under its highest load;
+    ``suffered`` (j,): of each of its flows."""
 
     family: int
     group: int
@@ -38,6 +41,7 @@ class Taken:
     gain: float
     log_p: float
     flows: Ints
+    suffered: Floats
 
 
 @dataclass(slots=True)
@@ -49,12 +53,13 @@ class Explanation:
     expected: Floats
     scale: Floats
     cost: float
-    hidden: Bools = field(default_factory=lambda: np.zeros(0, dtype=bool))
 
 
-def explain(value: Floats, families: Sequence[Family], noise: FlowNoise) -> Explanation:
-    """``value`` (k,): ln of each flow against what is usual."""
-    state = _State(value, families, noise)
+def explain(
+    value: Floats, families: Sequence[Family], noise: FlowNoise, far: Bools | None = None
+) -> Explanation:
+    """``value`` (k,): ln of each flow against what is usual. ``far`` (k,): flows that may leave a rack, by default all."""
+    state = _State(value, families, noise, np.ones(len(value), dtype=bool) if far is None else far)
     for _ in range(_ROUNDS):
         if not state.accept():
             break
@@ -65,7 +70,7 @@ def explain(value: Floats, families: Sequence[Family], noise: FlowNoise) -> Expl
 
 
 class _State:
-    def __init__(self, value: Floats, families: Sequence[Family], noise: FlowNoise) -> None:
+    def __init__(self, value: Floats, families: Sequence[Family], noise: FlowNoise, far: Bools) -> None:
         self.value = value
         self.families = families
         self.noise = noise
@@ -73,6 +78,7 @@ class _State:
         self.candidates = sum(family.groups for family in families)
         self.price = float(np.log(max(self.candidates, 1) / ALPHA))
         self._best = np.zeros(len(value))
+        self._far = far
 
     def expected(self, without: Taken | None = None) -> Floats:
         if without is None:
@@ -80,7 +86,7 @@ class _State:
         best = np.zeros(len(self.value))
         for each in self.taken:
             if each is not without:
-                best[each.flows] = np.minimum(best[each.flows], each.effect)
+                best[each.flows] = np.minimum(best[each.flows], each.suffered)
         return best
 
     def scale(self, expected: Floats | None = None) -> Floats:
@@ -124,59 +130,62 @@ class _State:
             family = self.families[number]
             for group in good.tolist():
                 flows = flows_of(family, group)
-                slow = flows[self.value[flows] - self._best[flows] < seen.effect[group] / 2]
+                one = self._taken(number, group, seen, flows)
+                slow = self._slow(one)
                 if len(slow) and np.mean(top[slow] <= seen.gain[group] * (1 + 1e-9)) >= _OWN:
-                    chosen.append(self._taken(number, group, seen, flows))
+                    chosen.append(one)
         # Two that explain the same flows equally well: the first, or both would be named.
         chosen.sort(key=lambda each: (-each.gain, each.family, each.group))
         free = np.ones(len(self.value), dtype=bool)
         before = len(self.taken)
         for each in chosen:
-            slow = each.flows[self.value[each.flows] - self._best[each.flows] < each.effect / 2]
-            if np.mean(free[slow]) >= _OWN:
+            slow = self._slow(each)
+            if np.mean(free[slow]) >= _OWN and self._leaves_measure(each):
                 free[slow] = False
                 self.taken.append(each)
         for each in self.taken[before:]:
-            self._best[each.flows] = np.minimum(self._best[each.flows], self._total(each))
+            self._best[each.flows] = np.minimum(self._best[each.flows], each.suffered)
         return len(self.taken) > before
 
-    def _taken(self, number: int, group: int, seen: Estimates, flows: Ints) -> Taken:
-        return Taken(
-            number,
-            group,
-            float(seen.effect[group]),
-            float(seen.gain[group]),
-            float(log_chance(seen.z[group])),
-            flows,
-        )
+    def _leaves_measure(self, each: Taken) -> bool:
+        """Whether enough flows of other leaves are left to say what is usual: not all can be bad."""
+        if self.families[each.family].member not in ("leaf", "out", "in", "link"):
+            return True
+        after = self._best.copy()
+        for one in [*self.taken, each]:
+            after[one.flows] = np.minimum(after[one.flows], one.suffered)
+        return bool(np.mean(after[self._far] == 0) >= _LEAST_LEFT)
 
-    def _total(self, each: Taken) -> float:
-        return each.effect
+    def _slow(self, each: Taken) -> Ints:
+        """Flows that are as an element would have them, rather than as they were without it."""
+        left = self.value[each.flows] - self._best[each.flows]
+        return np.asarray(each.flows[left < each.suffered / 2], dtype=np.int64)
+
+    def _taken(self, number: int, group: int, seen: Estimates, flows: Ints) -> Taken:
+        effect = float(seen.effect[group])
+        slack = slack_of(self.families[number], group)
+        log_p = float(log_chance(seen.z[group]))
+        return Taken(number, group, effect, float(seen.gain[group]), log_p, flows, suffered(effect, slack))
 
     def settle(self) -> None:
         """Each element once more against all others; those that the others explain are dropped, the weakest first."""
         for each in sorted(self.taken, key=lambda one: one.gain):
             others = self.expected(without=each)
             family = self.families[each.family]
-            part = Family(
-                family.member, *_one(family, each.group), 1, family.floor, family.least, family.spread
-            )
+            part = only(family, each.group)
             seen = self.estimates(part, others)
             place = self.taken.index(each)
             if self.passes(part, seen, _KEEPS)[0]:
-                self.taken[place] = Taken(
-                    each.family,
-                    each.group,
-                    float(seen.effect[0]),
-                    float(seen.gain[0]),
-                    min(each.log_p, 0.0),
-                    each.flows,
+                effect = float(seen.effect[0])
+                self.taken[place] = replace(
+                    each,
+                    effect=effect,
+                    gain=float(seen.gain[0]),
+                    suffered=suffered(effect, slack_of(family, each.group)),
                 )
             else:
                 del self.taken[place]
-        self._best = self.expected(without=Taken(-1, -1, 0.0, 0.0, 0.0, np.zeros(0, dtype=np.int64)))
+        self._best = self.expected(without=_NOBODY)
 
 
-def _one(family: Family, group: int) -> tuple[Ints, Ints]:
-    flow = flows_of(family, group)
-    return flow, np.zeros(len(flow), dtype=np.int64)
+_NOBODY = Taken(-1, -1, 0.0, 0.0, 0.0, np.zeros(0, dtype=np.int64), np.zeros(0))

@@ -5,18 +5,21 @@ Values are ln(rate / what is usual for such a flow), or minus that of round trip
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from ahc_server.judge.arrays import Bools, Floats, Ints
 from ahc_server.judge.localise.grouped import medians_by, peers_by, sums_by
+from ahc_server.judge.localise.model import Flows
 from ahc_server.judge.localise.noise import FlowNoise
 
 Member = Literal["tx", "rx", "node", "out", "in", "leaf", "link", "pair"]
 
 _STEPS = 4
+#: Flows with less slack (ln) than this are under the highest load.
+_LOADED = 0.02
 #: Under a fault flows differ by this part of its size: it meets other limits, and loss is no constant.
 _FAULTY_SPREAD = 0.15
 #: A natural spread between like elements is read from this many of them on, and moderated by so many of the prior.
@@ -27,7 +30,9 @@ _ENOUGH, _PRIOR_ELEMENTS = 12, 8.0
 class Family:
     """``groups`` like elements. ``flow`` (i,): the flows through them, ``key`` (i,): through which. ``floor``: least effect
     that matters (ln); ``least``: flows that can prove one; ``spread``: how far healthy ones differ where too few are there to
-    see it. ``peers`` (groups,): with how many different ones it was tested, where that matters."""
+    see it. ``peers`` (groups,): with how many different ones it was tested, where that matters.
+    ``slack`` (i,): how much less (ln) a flow suffers than one under the element's highest load, where that differs: a bad
+    uplink that carries few flows gives each of them enough."""
 
     member: Member
     flow: Ints
@@ -37,6 +42,7 @@ class Family:
     least: int
     spread: float
     peers: Ints | None = None
+    slack: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,11 @@ class Estimates:
     gain: Floats
     z: Floats
     count: Floats
+
+
+def suffered(effect: Floats | float, slack: Floats) -> Floats:
+    """What an effect (at the highest load) leaves of flows with this slack, ln."""
+    return np.minimum(0.0, effect + slack)
 
 
 def node_families(
@@ -66,29 +77,45 @@ def node_families(
     return [family("tx", every, source, destination), family("rx", every, destination, source), whole]
 
 
-def leaf_families(
-    source: Ints, destination: Ints, leaf: Ints, leaves: int, *, floor: float, ways: bool = True
-) -> list[Family]:
-    """Uplinks (sending, receiving, both) and the ways between two leaves; of flows that leave their rack. What is
-    not known to be in a rack (−1) is elsewhere."""
-    one, other = leaf[source], leaf[destination]
+def leaf_families(flows: Flows, leaf: Ints, load: Floats, *, floor: float, ways: bool = True) -> list[Family]:
+    """Uplinks (sending, receiving, both) and the ways between two leaves; of flows that leave their rack. What is not known to
+    be in a rack (−1) is elsewhere. ``load`` (k,): ln of what the load of healthy uplinks leaves of each flow.
+
+    A bad uplink takes the same part of every flow, or it carries so much and no more: both are tried.
+    """
+    one, other = leaf[flows.source], leaf[flows.destination]
     up = np.flatnonzero((one != other) & (one >= 0))
     down = np.flatnonzero((one != other) & (other >= 0))
     if not len(up):
         return []
-    both = Family("leaf", np.r_[up, down], np.r_[one[up], other[down]], leaves, floor, 4, 0.02)
-    if not ways:
-        return [both]
-    families = [
-        Family("out", up, one[up], leaves, floor, 3, 0.02),
-        Family("in", down, other[down], leaves, floor, 3, 0.02),
-        both,
-    ]
+    leaves = int(leaf.max()) + 1
+    both = np.r_[up, down], np.r_[one[up], other[down]]
     between = np.flatnonzero((one != other) & (one >= 0) & (other >= 0))
-    if len(between):
+    families: list[Family] = []
+    if leaves > 2 or len(between) < len(up):
+        families.append(Family("leaf", *both, leaves, floor, 4, 0.02))
+        if ways:
+            families.append(Family("out", up, one[up], leaves, floor, 3, 0.02))
+            families.append(Family("in", down, other[down], leaves, floor, 3, 0.02))
+            families += [_by_load(family, flows.round, load) for family in list(families)]
+    if ways and len(between):
         known, key = np.unique(one[between] * leaves + other[between], return_inverse=True)
         families.append(Family("link", between, key, len(known), floor, 4, 0.02))
     return families
+
+
+def _by_load(family: Family, number: Ints, load: Floats) -> Family:
+    """The same elements, as links that carry so much and no more."""
+    size = len(family.flow)
+    sides = [np.arange(size)] if family.member != "leaf" else np.split(np.arange(size), [size // 2])
+    at_once = np.ones(size)
+    for side in sides:
+        _, code = np.unique(number[family.flow[side]] * family.groups + family.key[side], return_inverse=True)
+        at_once[side] = np.bincount(code)[code]
+    demand = np.log(at_once) + load[family.flow]
+    most = np.full(family.groups, -np.inf)
+    np.maximum.at(most, family.key, demand)
+    return replace(family, slack=most[family.key] - demand)
 
 
 def estimate(family: Family, value: Floats, scale: Floats, counts: Bools, noise: FlowNoise) -> Estimates:
@@ -98,16 +125,24 @@ def estimate(family: Family, value: Floats, scale: Floats, counts: Bools, noise:
     mine = value[family.flow][tells]
     s = scale[family.flow][tells]
     groups = family.groups
-    effect = medians_by(key, mine, groups)
+    slack = np.zeros(len(key)) if family.slack is None else family.slack[tells]
+    loaded = slack < _LOADED
+    effect = medians_by(key[loaded], mine[loaded], groups)
     for _ in range(_STEPS):
-        away = (mine - effect[key]) / s
-        weight = 1 / (noise.freedom + away**2) / s**2
+        expected = suffered(effect[key], slack)
+        weight = 1 / (noise.freedom + ((mine - expected) / s) ** 2) / s**2
+        if family.slack is not None:
+            weight = np.where(expected < 0, weight, 0.0)
         with np.errstate(divide="ignore", invalid="ignore"):
-            effect = sums_by(key, weight * mine, groups) / sums_by(key, weight, groups)
-    spread = np.hypot(s, _FAULTY_SPREAD * effect[key])
-    better = noise.log_density(mine - effect[key], spread) - noise.log_density(mine, s)
+            better = sums_by(key, weight * (mine - slack), groups) / sums_by(key, weight, groups)
+        effect = np.where(np.isnan(better), effect, better)
+    expected = suffered(effect[key], slack)
+    spread = np.hypot(s, _FAULTY_SPREAD * expected)
+    better = noise.log_density(mine - expected, spread) - noise.log_density(mine, s)
     count = np.bincount(key, minlength=groups).astype(np.float64)
-    information = sums_by(key, s**-2.0, groups)
+    information = sums_by(
+        key, np.where(expected < 0, s**-2.0, 0.0) if family.slack is not None else s**-2.0, groups
+    )
     error = noise.error / noise.scale / np.sqrt(np.where(information > 0, information, np.nan))
     effect, z = _against_like(effect, error, family)
     return Estimates(effect, sums_by(key, better, groups), z, count)
@@ -125,3 +160,17 @@ def _against_like(effect: Floats, error: Floats, family: Family) -> tuple[Floats
 
 def flows_of(family: Family, group: int) -> Ints:
     return np.asarray(family.flow[family.key == group], dtype=np.int64)
+
+
+def slack_of(family: Family, group: int) -> Floats:
+    """Of its flows, in the order of ``flows_of``."""
+    mine = family.key == group
+    return np.zeros(int(np.sum(mine))) if family.slack is None else family.slack[mine]
+
+
+def only(family: Family, group: int) -> Family:
+    """A family of one."""
+    flow = flows_of(family, group)
+    slack = None if family.slack is None else slack_of(family, group)
+    key = np.zeros(len(flow), dtype=np.int64)
+    return Family(family.member, flow, key, 1, family.floor, family.least, family.spread, slack=slack)

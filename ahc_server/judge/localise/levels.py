@@ -40,22 +40,24 @@ def kinds(
     return np.asarray(across + KINDS * code, dtype=np.int64)
 
 
-def usual(value: Floats, flows: Flows, leaf: Ints, kind: Ints, unexplained: Bools | None = None) -> Floats:
+def usual(
+    value: Floats, flows: Flows, leaf: Ints, kind: Ints, unexplained: Bools | None = None
+) -> tuple[Floats, Floats]:
     """ln of what each flow (k,) should reach, from ``value`` (k,), what it did. ``unexplained`` (k,): flows that nothing is
-    known to slow; None at first, when the level is sought where most flows are."""
-    expected = np.zeros(len(value))
+    known to slow; None at first, when the level is sought where most flows are. Also what the load of uplinks takes of that."""
+    expected, loaded = np.zeros(len(value)), np.zeros(len(value))
     for code in np.unique(kind):
         mine = np.flatnonzero(kind == code)
         free = mine if unexplained is None else mine[unexplained[mine]]
         if not len(free):
             free = mine
         relative = load(flows, leaf, mine, free, value) if code % KINDS == 1 else np.zeros(len(mine))
-        expected[mine] = relative
+        expected[mine] = loaded[mine] = relative
         left = value[free] - expected[free]
         level = densest(left)[0] if unexplained is None else float(np.median(left))
         expected[mine] += level
         _rounds(expected, value, flows.round, mine, free)
-    return expected
+    return expected, loaded
 
 
 def _rounds(expected: Floats, value: Floats, number: Ints, mine: Ints, free: Ints) -> None:
@@ -71,35 +73,39 @@ def _rounds(expected: Floats, value: Floats, number: Ints, mine: Ints, free: Int
 
 def load(flows: Flows, leaf: Ints, mine: Ints, free: Ints, value: Floats) -> Floats:
     """ln of what the load of the uplinks leaves of flows ``mine``, which cross racks: an uplink that carries C flows at full
-    speed leaves C / load of each where the load is higher. C is what makes ``free`` flows most alike; without any, zeros."""
-    busiest = busiest_uplink(flows, leaf)
+    speed leaves C / load of each where the load is higher. C, for each uplink or for each node behind it, is what makes
+    ``free`` flows most alike; without any, zeros."""
     if free.size > _TRIED:
         free = free[:: free.size // _TRIED + 1]
-    mine_load, tried = busiest[mine], busiest[free]
-    low, high = float(np.min(tried)), float(np.max(tried))
-    if high <= low or len(free) < _LEVEL_ROUND:
+    if len(free) < _LEVEL_ROUND:
         return np.zeros(len(mine))
-    plain = densest(value[free])[1]
-    best, chosen = _WORTH * plain, None
-    for capacity in np.geomspace(low, high, _CAPACITIES)[:-1]:
-        width = densest(value[free] - np.minimum(0.0, np.log(capacity / tried)))[1]
-        if width < best:
-            best, chosen = width, capacity
-    if chosen is None:
-        return np.zeros(len(mine))
-    return np.asarray(np.minimum(0.0, np.log(chosen / mine_load)))
+    best, chosen = _WORTH * densest(value[free])[1], np.zeros(len(mine))
+    members = np.bincount(leaf[leaf >= 0]).astype(np.float64)
+    for capacity in (np.ones(len(members)), members / np.median(members)):
+        busiest = busiest_uplink(flows, leaf, capacity)
+        low, high = float(np.min(busiest[free])), float(np.max(busiest[free]))
+        if high <= low:
+            continue
+        for carried in np.geomspace(low, high, _CAPACITIES)[:-1]:
+            width = densest(value[free] - np.minimum(0.0, np.log(carried / busiest[free])))[1]
+            if width < best:
+                best, chosen = width, np.minimum(0.0, np.log(carried / busiest[mine]))
+    return np.asarray(chosen)
 
 
-def busiest_uplink(flows: Flows, leaf: Ints) -> Floats:
-    """Of each flow (k,): how many run at once through the busier of its two uplinks, itself among them; 1 for the others."""
+def busiest_uplink(flows: Flows, leaf: Ints, capacity: Floats) -> Floats:
+    """Of each flow (k,): how many run at once through the busier of its two uplinks, itself among them, over their relative
+    ``capacity`` (leaves,); 1 for those that cross no rack."""
     one, other = leaf[flows.source], leaf[flows.destination]
     far = (one != other) & (one >= 0) & (other >= 0)
     busiest = np.ones(len(one))
     if not np.any(far):
         return busiest
-    leaves = int(leaf.max()) + 1
     _, number = np.unique(flows.round[far], return_inverse=True)
+    first = True
     for side in (one, other):
-        key = number * leaves + side[far]
-        busiest[far] = np.maximum(busiest[far], np.bincount(key)[key])
+        key = number * len(capacity) + side[far]
+        at_once = np.bincount(key)[key] / capacity[side[far]]
+        busiest[far] = at_once if first else np.maximum(busiest[far], at_once)
+        first = False
     return busiest

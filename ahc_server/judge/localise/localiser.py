@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -19,7 +20,7 @@ _REFINEMENTS = 3
 #: Levels are settled when they move by less than this part of the noise.
 _SETTLED = 0.1
 #: Least effects that matter: of nodes, and of leaves; relative.
-_RATE_FLOORS = (-float(np.log1p(-0.05)), -float(np.log1p(-0.08)))
+_RATE_FLOORS = (-float(np.log1p(-0.06)), -float(np.log1p(-0.14)))
 _RTT_FLOORS = (float(np.log1p(0.25)), float(np.log1p(0.25)))
 #: Flows that are faster than usual by so many spreads; where they are this part of all, the usual may be what they are.
 _FASTER, _MANY = 5.0, 0.08
@@ -51,7 +52,7 @@ class Reading:
         return np.asarray(self.explanation.expected == 0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Question:
     """What is read: ``logs`` (j,) of some flows. ``ways``: whether directions differ."""
 
@@ -63,18 +64,16 @@ class Question:
     floors: tuple[float, float]
     ways: bool
 
-    def families(self, leaf: Ints) -> list[Family]:
-        nodes = node_families(
-            self.flows.source,
-            self.flows.destination,
-            self.network.nodes,
-            floor=self.floors[0],
-            ways=self.ways,
-        )
-        leaves = int(leaf.max(initial=-1)) + 1
-        return nodes + leaf_families(
-            self.flows.source, self.flows.destination, leaf, leaves, floor=self.floors[1], ways=self.ways
-        )
+    def families(self, leaf: Ints, load: Floats) -> list[Family]:
+        return [
+            *self.nodes,
+            *leaf_families(self.flows, leaf, load, floor=self.floors[1], ways=self.ways),
+        ]
+
+    @cached_property
+    def nodes(self) -> list[Family]:
+        source, destination = self.flows.source, self.flows.destination
+        return node_families(source, destination, self.network.nodes, floor=self.floors[0], ways=self.ways)
 
 
 def read_rates(network: Network, near: Bools | None, without: set[int]) -> Reading | None:
@@ -151,30 +150,29 @@ def _settled(
 ) -> Reading:
     """An explanation and the levels that go with it. ``upper`` (j,): flows that show what is usual; ``first``: a reading whose
     levels to begin with."""
-    families = question.families(leaf)
     logs = question.logs
+    one, other = leaf[question.flows.source], leaf[question.flows.destination]
+    far = (one != other) | (one < 0)
 
-    def levels(free: Bools | None) -> Floats:
+    def levels(free: Bools | None) -> tuple[Floats, Floats]:
         return usual(logs, question.flows, question.network.leaf, question.kind, free)
 
-    if first is not None:
-        reading = replace(first, families=families, leaf=leaf)
-        reading = replace(reading, explanation=explain(reading.value, families, reading.noise))
-    else:
-        level = levels(upper)
-        value = logs - level
-        noise = noise_of(_dense_part(value) if upper is None else value[upper])
-        found = explain(value, families, noise)
-        reading = Reading(question.number, question.flows, logs, level, families, noise, found, leaf)
+    def explained(level: Floats, load: Floats, noise: FlowNoise) -> Reading:
+        families = question.families(leaf, load)
+        found = explain(logs - level, families, noise, far)
+        return Reading(question.number, question.flows, logs, level, families, noise, found, leaf)
+
+    level, load = levels(upper if first is None else first.free)
+    value = logs - level
+    alone = _dense_part(value) if upper is None else value[upper]
+    noise = noise_of(alone) if first is None else first.noise
+    reading = explained(level, load, noise)
     for _ in range(_REFINEMENTS - 1):
-        level = levels(reading.free)
+        level, load = levels(reading.free)
         noise = noise_of((logs - level)[reading.free])
-        found = explain(logs - level, families, noise)
-        is_settled = np.array_equal(found.expected == 0, reading.free) and np.allclose(
-            level, reading.usual, atol=_SETTLED * noise.scale, rtol=0
-        )
-        reading = replace(reading, usual=level, noise=noise, explanation=found)
-        if is_settled:
+        before, reading = reading, explained(level, load, noise)
+        moved = np.max(np.abs(level - before.usual))
+        if moved < _SETTLED * noise.scale and np.array_equal(before.free, reading.free):
             break
     return reading
 
