@@ -44,7 +44,7 @@ LEAST_BATCH, LEAST_BATCH_PART = 5, 0.12
 #: So much of a batch's level is excused by whatever it has in common.
 MOST_EXCUSED = 0.05
 #: Halves of a group that differ for no visible reason: least part of the smaller, and distance in spreads.
-_LEAST_HALF, _HALVES_APART, _FEW_MORE_APART = 0.29, 5.0, 12.0
+_LEAST_HALF, _HALVES_APART, _FEW_MORE_APART = 0.30, 5.0, 12.0
 _LEAST_TO_SPLIT = 12
 
 
@@ -120,7 +120,7 @@ def halves(distance: Floats) -> Halves | None:
     if count < _LEAST_TO_SPLIT:
         return None
     ordered = np.sort(distance[known])
-    least = max(3, int(_LEAST_HALF * count))
+    least = max(3, int(_LEAST_HALF * count) + 1)
     cuts = np.arange(least, count - least + 1)
     if not len(cuts):
         return None
