@@ -65,7 +65,7 @@ def test_missing_machines_are_seen_in_the_table() -> None:
 
 def test_the_page_draws_sum_and_mean_with_the_bend_and_all_figures() -> None:
     drawn = draw_html(judge(SLOW.session(), generated_at=AT))
-    assert drawn.count("<polyline") == 4 and drawn.count('class="band"') == 2
+    assert drawn.count("<polyline") == 8 and drawn.count('class="band"') == 2
     assert drawn.count("<h3>cpu, all cores together</h3>") == 1 and "Its 10 steps" in drawn
     assert '<a href="#rampups">Ramp-ups</a>' in drawn
 

@@ -84,7 +84,7 @@ svg .peers { display: block; }
 .legend { display: flex; flex-wrap: wrap; gap: 0.2rem 1.6rem; color: var(--muted); font-size: 0.9rem; margin: 0.5rem 0; }
 .legend svg { vertical-align: -3px; margin-right: 0.4em; }
 
-.ramps { display: flex; flex-wrap: wrap; gap: 0.5rem 1.5rem; } .ramps svg { flex: 1 1 20rem; max-width: 32rem; }
+.ramps { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(22rem, 100%), 1fr)); gap: 0.5rem 1.5rem; }
 .sum { fill: none; stroke: var(--ink); stroke-width: 1.5px; } .band { fill: var(--dot); fill-opacity: 0.25; }
 
 .sheep { border-top: 1px solid var(--rule); margin-top: 2.5rem; content-visibility: auto; contain-intrinsic-size: auto 30rem; }
