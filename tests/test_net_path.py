@@ -115,6 +115,18 @@ def test_columns_of_the_stack_are_read_by_name(tmp_path: Path, monkeypatch: pyte
     }  # fmt: skip
 
 
+def test_of_a_drivers_statistics_pauses_and_physical_errors_are_kept_also_at_zero() -> None:
+    class Card(Ethtool):
+        def statistic_names(self, interface: str) -> list[str]:
+            return ["rx_packets", "rx_pause_ctrl_phy", "ch0_events", "rx_symbol_err_phy"]
+
+        def statistics(self, interface: str, count: int) -> list[int]:
+            return [5, 0, 9, 77][:count]
+
+    with Card() as card:
+        assert Meters(None)._read_driver(card, "eth0") == {"rx_pause_ctrl_phy": 0, "rx_symbol_err_phy": 77}
+
+
 @pytest.mark.skipif(shutil.which("ethtool") is None, reason="needs ethtool")
 def test_the_drivers_statistics_are_those_that_ethtool_shows() -> None:
     told = 0
@@ -290,6 +302,22 @@ def test_a_flow_that_leaves_by_another_card_than_the_one_with_its_address_is_tol
         ("node:n1", "data of v1 goes through v0"),
         ("node:n2", "data of v1 goes through v0"),
     ]
+
+
+@pytest.mark.root
+def test_the_card_beneath_a_bridge_is_told_after_it() -> None:
+    with veth_pair("low") as pair:
+        run("ip", "-n", pair.left, "address", "flush", "dev", "v0")
+        run("ip", "-n", pair.left, "link", "add", "b0", "type", "bridge")
+        run("ip", "-n", pair.left, "link", "set", "v0", "master", "b0")
+        run("ip", "-n", pair.left, "address", "add", f"{LEFT}/24", "dev", "b0")
+        run("ip", "-n", pair.left, "link", "set", "b0", "up")
+        listened, connected = outcomes(pair, latency=False)
+    assert listened.error is None and connected.error is None
+    told = path(listened).links
+    assert [(each.card, each.of_address) for each in told] == [("b0", True), ("v0", True)]
+    assert all(each.rises["rx_packets"] > 100 for each in told)
+    assert judged(listened, connected) == []
 
 
 @pytest.mark.root
