@@ -22,6 +22,8 @@ from ahc_server.judge.told import Fact
 
 #: The part of a group that may have drifted, and that may lack a part.
 _RARE, _RARE_LACK = 0.07, 0.15
+#: Two nodes are drift in groups from this size on: nobody buys two of twenty machines apart.
+_LEAST_FOR_TWO = 20
 #: In smaller groups a setting of one node may as well be one of many.
 _LEAST_NODES, _LEAST_NODES_LACK = 5, 3
 #: Nodes with rare values, of any kind, together: where there are more of them, the fact is none that anybody keeps alike.
@@ -135,7 +137,7 @@ def odd_values(table: FactTable, column: int) -> Bools:
 
 
 def _rare(counts: Ints, nodes: int) -> Bools:
-    rare = counts <= max(1, _RARE * nodes)
+    rare = counts <= max(2 if nodes >= _LEAST_FOR_TWO else 1, _RARE * nodes)
     agree = counts[0] >= _LEAST_AGREEING * nodes if nodes >= _LARGE else 2 * counts[0] > nodes
     if nodes < _LEAST_NODES or not agree or int(counts[rare].sum()) > max(1, _MOST_RARE * nodes):
         return np.zeros(len(counts), dtype=bool)
