@@ -13,7 +13,7 @@ from collections.abc import Callable
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from ahc_server.judge.localise import localise
-from benchmarks.networks.generate import LAST_LOOK, Network, generate
+from benchmarks.networks.generate import LAST_LOOK, Network, Plan, generate
 from benchmarks.networks.read import answers_of, network_of
 from benchmarks.networks.score import Answer, Result, figures, score
 
@@ -72,6 +72,27 @@ def detail(results: list[Result]) -> str:
     return "\n".join(lines)
 
 
+def rounds_needed(of: range, nodes: int, sigma: float) -> str:
+    """How many rounds of random pairs it takes to find every node at 80 % or 90 % and no other."""
+    lines = [
+        f"{nodes:,} nodes, {sigma:.0%} noise, one node in 50 slow; found / slow, false nodes over {len(of)} networks"
+    ]
+    for size in (0.2, 0.1):
+        for rounds in (3, 4, 5, 6, 8, 10):
+            plan = Plan(
+                nodes, 32, 1.0, 25.0, sigma, 4.0, 0.001, 0.005, 0.01, True, "matchings", rounds, True, True
+            )
+            found = slow = false = 0
+            for seed in of:
+                network = generate(seed, plan=plan, size=size)
+                result = score(network, current(network))
+                found, slow, false = found + result.found, slow + result.wanted, false + result.false_nodes
+            lines.append(
+                f"{size:.0%} slower, {rounds:2} rounds: {found} / {slow} = {found / slow:.3f}, {false} false"
+            )
+    return "\n".join(lines)
+
+
 def seeds(text: str) -> range:
     first, _, end = text.partition(":")
     return range(int(first), int(end or int(first) + 1))
@@ -89,7 +110,13 @@ def main() -> None:
     options.add_argument(
         "--last-look", action="store_true", help=f"allow the seeds {LAST_LOOK.start} to {LAST_LOOK.stop - 1}"
     )
+    options.add_argument("--rounds", action="store_true", help="how many rounds it takes instead")
+    options.add_argument("--nodes", type=int, default=1024)
+    options.add_argument("--noise", type=float, default=0.03)
     chosen = options.parse_args()
+    if chosen.rounds:
+        print(rounds_needed(chosen.seeds, chosen.nodes, chosen.noise))
+        return
     if not chosen.last_look and any(seed in LAST_LOOK for seed in chosen.seeds):
         options.error("these seeds are kept for the last look: say --last-look if this is it")
     scored = run(chosen.seeds, chosen.rule or list(RULES), last_look=chosen.last_look)

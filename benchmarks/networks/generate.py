@@ -60,9 +60,10 @@ class Plan:
 
 
 def generate(
-    seed: int, *, last_look: bool = False, plan: Plan | None = None, sick: int | None = None
+    seed: int, *, last_look: bool = False, plan: Plan | None = None, size: float | None = None
 ) -> Network:
-    """Raises KeptSeedError for a seed of the last look unless this is it. ``sick``: number of faulty nodes instead of a draw."""
+    """Raises KeptSeedError for a seed of the last look unless this is it. ``size``: one card in 50 is slower by this, and nothing
+    else is broken."""
     if seed in LAST_LOOK and not last_look:
         raise KeptSeedError(f"seed {seed} is kept for the last look")
     random = np.random.default_rng([7, seed])
@@ -73,7 +74,7 @@ def generate(
     healthy = _fabric(plan, random)
     broken = copy.deepcopy(healthy)
     rounds = _rounds(plan, random)
-    labels = _break(broken, plan, random, names, sick)
+    labels = _break(broken, plan, random, names, size)
     measured = [_measure(plan, broken, random, flows) for flows in rounds]
     _see(labels, plan, healthy, broken, rounds)
     document: dict[str, Any] = {
@@ -180,22 +181,27 @@ def _rounds(plan: Plan, random: Random) -> list[tuple[Ints, Ints]]:
     return rounds
 
 
-def _break(fabric: Fabric, plan: Plan, random: Random, names: list[str], sick: int | None) -> list[Label]:
+def _break(fabric: Fabric, plan: Plan, random: Random, names: list[str], size: float | None) -> list[Label]:
     labels: list[Label] = []
     nodes, leaves = plan.nodes, len(fabric.up)
-    if sick is None:
-        if nodes < 3 or random.random() < 0.25:
-            return labels
-        if leaves >= 3 and random.random() < 0.4:
-            how = faults.slow_uplink if random.random() < 0.7 else faults.congested_leaf
-            for leaf in random.choice(
-                leaves, 1 if leaves < 12 else int(random.integers(1, 3)), replace=False
-            ).tolist():
-                labels.append(how(fabric, random, names, leaf, float(random.uniform(0.25, 0.7))))
-        most = max(1, round(nodes * random.uniform(0.01, 0.05)))
-        sick = most if not labels else int(random.integers(0, most + 1))
-        if nodes < 6:
-            sick = 1
+    if size is not None:
+        slow = random.choice(nodes, max(1, nodes // 50), replace=False).tolist()
+        return [faults.slow_card(fabric, random, names, node, size) for node in slow]
+    if nodes < 3 or random.random() < 0.25:
+        return labels
+    # Where racks are not told and few pairs are measured, flows inside a rack have to be among them, or nobody could tell a
+    # bad uplink from several bad cards.
+    inside = plan.rounds * plan.racks * (plan.racks - 1) / (2 * (nodes - 1))
+    can_show = plan.told or plan.schedule == "all pairs" or inside >= 2
+    if leaves >= 3 and random.random() < 0.4 and can_show:
+        how = faults.slow_uplink if random.random() < 0.7 else faults.congested_leaf
+        count = 1 if leaves < 12 else int(random.integers(1, 3))
+        for leaf in random.choice(leaves, count, replace=False).tolist():
+            labels.append(how(fabric, random, names, leaf, float(random.uniform(0.25, 0.7))))
+    most = max(1, round(nodes * random.uniform(0.01, 0.05)))
+    sick = most if not labels else int(random.integers(0, most + 1))
+    if nodes < 6:
+        sick = 1
     broken = random.choice(nodes, sick, replace=False).tolist()
     weights = np.array([weight for weight, _ in faults.NODE_FAULTS])
     for node in broken:

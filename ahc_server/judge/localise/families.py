@@ -149,7 +149,7 @@ def estimate(family: Family, value: Floats, scale: Floats, counts: Bools, noise:
 
 
 def _against_like(effect: Floats, error: Floats, family: Family) -> tuple[Floats, Floats]:
-    known = np.flatnonzero(~np.isnan(effect))
+    known = np.flatnonzero(~np.isnan(effect) & ~np.isnan(error))
     natural = family.spread**2
     if len(known) >= _ENOUGH:
         effect = effect - np.median(effect[known])

@@ -77,7 +77,7 @@ def load(flows: Flows, leaf: Ints, mine: Ints, free: Ints, value: Floats) -> Flo
     ``free`` flows most alike; without any, zeros."""
     if free.size > _TRIED:
         free = free[:: free.size // _TRIED + 1]
-    if len(free) < _LEVEL_ROUND:
+    if len(free) < _LEVEL_ROUND or not np.any(leaf >= 0):
         return np.zeros(len(mine))
     best, chosen = _WORTH * densest(value[free])[1], np.zeros(len(mine))
     members = np.bincount(leaf[leaf >= 0]).astype(np.float64)

@@ -14,7 +14,7 @@ from ahc_server.judge.arrays import Bools, Floats, Ints
 from ahc_server.judge.localise.model import Flows
 
 #: A bad flow: so many spreads and this part below what is usual.
-_SPREADS, _LEAST = 7.0, -np.log1p(-0.15)
+_SPREADS, _LEAST = 7.0, -np.log1p(-0.25)
 #: More pairs than this part of all are no single paths; a few always may be.
 _MOST, _FEW = 0.005, 3
 #: Chance that glitches alone make a pair look so.
@@ -47,6 +47,12 @@ def bad_paths(flows: Flows, left: Floats, scale: Floats, free: Bools, nodes: int
     rate = (alone + 0.5) / (len(left) + 1)
     log_p = tried[whole] * np.log(rate) + np.log(max(len(tried), 1))
     named = whole[log_p < np.log(_CHANCE)]
+    first = np.zeros(len(tried), dtype=np.int64)
+    first[pair] = np.arange(len(pair))
+    ends = np.concatenate([low[first[named]], high[first[named]]])
+    # Several bad pairs of one node are the node's, or noise that nobody foresaw: no path that only two take.
+    often = np.bincount(ends, minlength=nodes) > 1
+    named = named[~(often[low[first[named]]] | often[high[first[named]]])]
     if not len(named) or len(named) > max(_FEW, _MOST * len(tried)):
         return []
     found = []

@@ -125,24 +125,38 @@ def shared_uplinks(
     flows: Flows, value: Floats, families: Sequence[Family], taken: Sequence[Taken], noise: FlowNoise
 ) -> list[Ints]:
     """Sets of nodes that look as if a common uplink were bad: rows of each."""
-    found: list[Ints] = []
-    for members in (("tx",), ("rx",), ("node",), ("tx", "rx", "node")):
-        suspects: dict[int, _Suspect] = {}
+    suspects: dict[int, _Suspect] = {}
+    found: list[set[int]] = []
+    for way in ("tx", "rx", "node"):
+        pool = []
         for each in taken:
-            if families[each.family].member in members:
+            if families[each.family].member == way:
                 error = noise.error / max(len(each.flows), 1) ** 0.5
                 suspects[each.group] = _Suspect(each.group, each.effect, error)
-        pool = list(suspects.values())
+                pool.append(suspects[each.group])
         while len(pool) >= _LEAST_SUSPECTS:
             alike = _alike(pool)
             if len(alike) < _LEAST_SUSPECTS:
                 break
-            for rows in _contradicted(flows, value, alike):
-                if not any(np.array_equal(rows, one) for one in found):
-                    found.append(rows)
+            found += [rows for rows in _contradicted(flows, value, alike) if rows not in found]
             gone = {each.row for each in alike}
             pool = [each for each in pool if each.row not in gone]
-    return found
+    _join(flows, value, suspects, found)
+    return [np.array(sorted(rows), dtype=np.int64) for rows in found]
+
+
+def _join(flows: Flows, value: Floats, suspects: dict[int, _Suspect], found: list[set[int]]) -> None:
+    """Other suspects whose flows with a set's nodes are good belong to it, however slow they are: uplinks share what they have
+    among those that send at once."""
+    for row, suspect in suspects.items():
+        if any(row in rows for rows in found):
+            continue
+        for rows in found:
+            mine = (flows.source == row) & np.isin(flows.destination, list(rows))
+            mine |= (flows.destination == row) & np.isin(flows.source, list(rows))
+            if np.any(mine) and np.all(value[mine] > suspect.effect / 2):
+                rows.add(row)
+                break
 
 
 def _alike(pool: list[_Suspect]) -> list[_Suspect]:
@@ -154,7 +168,7 @@ def _alike(pool: list[_Suspect]) -> list[_Suspect]:
     return [each for each, is_near in zip(pool, near[best].tolist(), strict=True) if is_near]
 
 
-def _contradicted(flows: Flows, value: Floats, alike: list[_Suspect]) -> list[Ints]:
+def _contradicted(flows: Flows, value: Floats, alike: list[_Suspect]) -> list[set[int]]:
     """Of suspects, sets between whose nodes flows are good, which they could not be if the cards were bad."""
     rows = sorted(each.row for each in alike)
     place_of = {row: place for place, row in enumerate(rows)}
@@ -175,7 +189,7 @@ def _contradicted(flows: Flows, value: Floats, alike: list[_Suspect]) -> list[In
         else:
             sets.append([place])
     return [
-        np.array([rows[place] for place in sorted(one)], dtype=np.int64)
+        {rows[place] for place in one}
         for one in sets
         if len(one) >= _LEAST_SUSPECTS and np.sum(balance[np.ix_(one, one)]) > 0
     ]
