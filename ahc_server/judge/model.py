@@ -35,7 +35,8 @@ class Evidence(msgspec.Struct, kw_only=True, frozen=True):
 class Finding(msgspec.Struct, kw_only=True, frozen=True):
     """One sheep and one cause, however many metrics carry it.
 
-    ``element``: "node:ID", "pair:A-B", "leaf:NAME", "link:A-NAME" or "group:ID". ``cause`` is None where nothing is known: it is never guessed.
+    ``element``: "node:ID", "pair:A-B", "leaf:NAME", "link:A-NAME" or "group:ID". ``cause`` is None where nothing is
+    known: it is never guessed.
     """
 
     element: str
