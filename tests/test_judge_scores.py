@@ -65,6 +65,21 @@ def test_without_peers_like_parts_of_a_node_are_compared() -> None:
     assert away[0].tolist() == pytest.approx([0, 0, -np.log(2), NAN, NAN], nan_ok=True)
 
 
+@pytest.mark.parametrize(
+    ("values", "away"),
+    [
+        # One that does nothing among like parts is as far down as can be; among parts that do nothing there is no level.
+        ([0.0, 5.0, 5.0], [-7.0, 0.0, 0.0]),
+        ([0.0, 0.0, 5.0], [NAN, NAN, NAN]),
+        ([0.0, 0.0, 5.0, 5.0], [NAN, NAN, NAN, NAN]),
+    ],
+)
+def test_without_peers_a_dead_part_is_one_among_living_ones(values: list[float], away: list[float]) -> None:
+    metrics = [metric(f"disk.sd{letter}.read_1M_bytes_per_s") for letter in "abcd"[: len(values)]]
+    found = distances_alone(np.array([values]), np.ones(len(values)), metrics)
+    assert found[0].tolist() == pytest.approx(away, nan_ok=True)
+
+
 def test_without_peers_another_run_with_more_hosts_is_another_thing() -> None:
     metrics = [metric("cpu.core0.events_per_s"), metric("cpu.core1.events_per_s")]
     metrics += [metric("cpu.core2.events_per_s", hosts=2), metric("cpu.core3.events_per_s", job="later")]

@@ -126,7 +126,9 @@ def distances_alone(
     for columns in alike.values():
         if len(columns) >= _LEAST_ALIKE:
             mine = away[:, columns]
-            found[:, columns] = mine - medians(mine, 1)[:, None]
+            usual = medians(mine, 1)[:, None]
+            # Where most are zero there is no level.
+            found[:, columns] = mine - np.where(np.isfinite(usual), usual, np.nan)
     return np.asarray(np.clip(found, _DEEPEST, -_DEEPEST), dtype=np.float64)
 
 
