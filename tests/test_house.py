@@ -36,16 +36,24 @@ def test_the_agent_imports_nothing_that_does_not_fit_a_ramdisk() -> None:
     assert found == set()
 
 
-def test_the_agents_command_line_starts_without_loading_what_it_does_not_use() -> None:
+@pytest.mark.parametrize(
+    ("module", "unused"),
+    [
+        ("ahc_agent.cli", {"zmq", "psutil", "numpy", "ahc_agent.inventory", "ahc_agent.bench"}),
+        ("ahc_server.commands.report", {"scipy", "yaml", "zmq", "pyghmi"}),
+        ("ahc_server.commands.run", {"scipy", "numpy", "ahc_server.judge"}),
+    ],
+)
+def test_commands_start_without_loading_what_they_do_not_use(module: str, unused: set[str]) -> None:
     seen = subprocess.run(
-        [sys.executable, "-c", "import sys, ahc_agent.cli; print(*sys.modules)"],
+        [sys.executable, "-c", f"import sys, {module}; print(*sys.modules)"],
         capture_output=True,
         text=True,
         check=True,
         timeout=60,
         cwd=REPOSITORY,
     ).stdout.split()
-    assert not {"zmq", "psutil", "numpy", "ahc_agent.inventory", "ahc_agent.bench"} & set(seen)
+    assert not unused & set(seen)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(REPOSITORY)))

@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtr
 
 from ahc_server.judge.arrays import Floats
 from ahc_server.judge.rampup.series import Series
@@ -134,6 +133,9 @@ def _share(machines: int, hosts: int) -> float:
 
 
 def _suspect(host: str | None, machines: Sequence[str], away: Sequence[float], error: float) -> Suspect:
+    # Loaded only where there is a ramp-up.
+    from scipy.special import stdtr
+
     distances = np.array(away)
     count = len(distances)
     spread = max(float(np.std(distances, ddof=1)), _LEAST_SPREAD)

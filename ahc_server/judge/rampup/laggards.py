@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import chdtrc
 
 from ahc_agent.order import natural_order
 from ahc_server.judge import wording
@@ -87,6 +86,9 @@ def _clear(of: Mapping[str, list[tuple[Series, Suspect]]], least: float, *, is_h
 
 
 def _joined(seen: Sequence[tuple[Series, Suspect]]) -> float:
+    # Here and not above: it takes as long to load as a small fleet to be judged, and most sessions have no ramp-up.
+    from scipy.special import chdtrc
+
     by_job: dict[str, list[float]] = defaultdict(list)
     for series, suspect in seen:
         by_job[series.metric.job].append(float(np.log(max(suspect.p, _LEAST_P))))
