@@ -99,7 +99,8 @@ def test_a_core_that_two_kinds_of_blocks_agree_on_is_bad(slow: dict[str, float |
     fleet = machines(Fleet(24).benchmarks(of_cores(8)), cores=8)
     [found] = serious(judge(times(fleet, "n5", "core3", slow)))
     assert (found.component, found.nodes) == ("cpu", ["n5"])
-    assert "CPU core 3:" in found.summary
+    assert "CPU core 3: " in found.summary
+    assert "loops/s where its 23 peers have" in found.summary
 
 
 @pytest.mark.parametrize("cores", [range(8), range(4, 8)], ids=["all", "a socket"])

@@ -135,9 +135,13 @@ class _Teller:
         return list(worst.values())
 
     def _example(self, place: int, columns: Sequence[int] | np.ndarray, effect: float) -> int | None:
-        """The metric that shows best what the score says: nearest to its effect."""
-        known = [int(c) for c in columns if not np.isnan(self.test.found.effect[place, c])]
-        return min(known, key=lambda c: (abs(self.test.found.effect[place, c] - effect), c), default=None)
+        """The metric that shows best what the score says: nearest to its effect; of a core its computing, where that lost too."""
+        effects = self.test.found.effect[place]
+        known = [int(c) for c in columns if not np.isnan(effects[c])]
+        own = [
+            c for c in known if self.test.metrics[c].component == "cpu" and effects[c] < _CARRIES * effect < 0
+        ]
+        return min(own or known, key=lambda c: (abs(effects[c] - effect), c), default=None)
 
     def _evidence_columns(self, place: int, sheep: Sheep, *, worse: bool) -> list[int]:
         """The metrics of these pieces that differ as the finding says, all of them where none does."""
