@@ -115,7 +115,7 @@ def distances_alone(
 
     ``kinds``: the place of a disk → what is there; disks of two kinds are not alike.
     """
-    away = np.clip(_logarithms(values, sign), -1e3, 1e3)
+    away = _logarithms(values, sign)
     found = np.full(away.shape, np.nan)
     alike: dict[tuple[Hashable, ...], list[int]] = {}
     for column, metric in enumerate(metrics):
