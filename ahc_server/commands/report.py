@@ -102,11 +102,12 @@ def command(
 
 
 def exit_status(report: Report, fail_on: str | None) -> int:
-    """1 where a node is as bad as ``fail_on``; else 3 where a node could not be judged; 0 without ``fail_on``."""
+    """1 where a node or a switch is as bad as ``fail_on``; else 3 where a node could not be judged; 0 without ``fail_on``."""
     if fail_on is None:
         return 0
     counts = report.counts
-    if counts.fail or (fail_on == "warn" and counts.warn):
+    switches = {each.severity for each in report.findings if each.element.startswith(("leaf:", "link:"))}
+    if counts.fail or "fail" in switches or (fail_on == "warn" and (counts.warn or "warn" in switches)):
         return 1
     return 3 if counts.unknown else 0
 

@@ -28,7 +28,7 @@ from ahc_server.judge.connections import broken_connections
 from ahc_server.judge.cores import layouts_of
 from ahc_server.judge.coverage import Coverage, Fleet, fleet_of, gaps, lost_nodes
 from ahc_server.judge.disks import match_disks
-from ahc_server.judge.elements import element_findings, named, node_findings, with_proof
+from ahc_server.judge.elements import element_findings, named, node_findings, notes, with_proof
 from ahc_server.judge.facts import table
 from ahc_server.judge.features import CellWriter, matrices, write_measurements
 from ahc_server.judge.findings import accused
@@ -148,7 +148,7 @@ def judge(session: Session, *, generated_at: str, limits: Tables | None = None) 
     by = [chosen.note] if chosen.note else []
     report = msgspec.structs.replace(
         report,
-        notes=[*by, *report.notes, *ramps.notes, *again.notes()],
+        notes=[*by, *report.notes, *ramps.notes, *notes(runs, fleet.names), *again.notes()],
         rampups=ramps.rampups or msgspec.UNSET,
     )
     return Judgement(report=report, nodes=fleet.names, tests=tests)

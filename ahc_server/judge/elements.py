@@ -57,6 +57,18 @@ def named(runs: Sequence[tuple[PairRun, Answer]]) -> Named:
     return told
 
 
+def notes(runs: Sequence[tuple[PairRun, Answer]], names: Sequence[str]) -> list[str]:
+    """What the flows tell of the network as a whole, a sentence each."""
+    slower = sorted({row for _, answer in runs for row in answer.slower})
+    if not slower:
+        return []
+    listed = wording.listed([names[row] for row in slower])
+    return [
+        f"network: {wording.nodes_word(len(slower))} have cards of a slower kind, or too many are slow by the same to be broken, "
+        f"and are compared with each other ({listed})"
+    ]
+
+
 def _parts(each: Culprit) -> list[str]:
     if each.witness == "rtt":
         return ["rtt"]

@@ -20,8 +20,8 @@ Ints = npt.NDArray[np.int64]
 class Fabric:
     """What each link carries. ``tx``, ``rx`` (n,) of cards, ``up``, ``down`` (leaves,) of uplinks, ``leaf`` (n,). ``rtt_us``
     (n,) what each end adds, ``hop_us``: what the way over the spine adds, ``leaf_us`` (leaves,): what a congested leaf
-    adds. ``pair``: (a, b) → the part that a bad path leaves; 0 cuts it. ``loss`` (n,): flows of this node collapse to a part of
-    their rate that differs each time; 1 is none.
+    adds. ``pair``: (a, b) → the part that a bad path leaves; 0 cuts it. ``loss`` (n,): flows of this node collapse to a part
+    of their rate that differs each time; 1 is none. ``shares``: flows share links fairly.
     """
 
     leaf: Ints
@@ -35,9 +35,26 @@ class Fabric:
     loss: Floats
     dead: npt.NDArray[np.bool_]
     pair: dict[tuple[int, int], float]
+    shares: bool = True
 
     def rates(self, source: Ints, destination: Ints) -> Floats:
         """Gbit/s of flows that run at once, without noise; 0 where a card is dead."""
+        rate = self._shared(source, destination) if self.shares else self._alone(source, destination)
+        for (a, b), part in self.pair.items():
+            rate[(source == a) & (destination == b)] *= part
+        return rate
+
+    def _alone(self, source: Ints, destination: Ints) -> Floats:
+        """Each flow loses at each link what that lacks, as if all ran alone."""
+        usual = float(np.median(self.tx))
+        members = np.bincount(self.leaf)
+        up, down = (np.minimum(1.0, link / (members * usual)) for link in (self.up, self.down))
+        crosses = self.leaf[source] != self.leaf[destination]
+        way = up[self.leaf[source]] * down[self.leaf[destination]]
+        rate = np.minimum(self.tx[source], self.rx[destination]) * np.where(crosses, way, 1.0)
+        return np.where(self.dead[source] | self.dead[destination], 0.0, rate)
+
+    def _shared(self, source: Ints, destination: Ints) -> Floats:
         nodes, leaves = len(self.tx), len(self.up)
         crosses = self.leaf[source] != self.leaf[destination]
         # Links: cards' sending sides, receiving sides, uplinks, downlinks; the last one has no limit.
@@ -67,8 +84,6 @@ class Fabric:
             held = is_open & np.any(is_full[path] & (share[path] <= tightest * (1 + 1e-9)), axis=0)
             rate[held] = tightest[held]
             is_open &= ~held
-        for (a, b), part in self.pair.items():
-            rate[(source == a) & (destination == b)] *= part
         return rate
 
     def times(self, source: Ints, destination: Ints) -> Floats:

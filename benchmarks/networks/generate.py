@@ -41,7 +41,9 @@ class Network:
 
 @dataclass(slots=True)
 class Plan:
-    """What is drawn of a network before it is built. ``racks``: nodes behind each leaf, 0 for a single tier."""
+    """What is drawn of a network before it is built. ``racks``: nodes behind each leaf, 0 for a single tier.
+    ``hop``: the way over the spine takes longer. ``shares``: flows share their uplinks; else each loses a part, whatever the
+    others do. ``slower_cards``: part of the nodes that have cards of another speed, and are not at fault."""
 
     nodes: int
     racks: int
@@ -57,6 +59,9 @@ class Plan:
     rounds: int
     both_ways: bool
     has_times: bool
+    hop: bool = True
+    shares: bool = True
+    slower_cards: float = 0.0
 
 
 def generate(
@@ -102,7 +107,8 @@ def draw(random: Random) -> Plan:
     nodes = int(random.choice(_SIZES))
     racks = 0
     if nodes >= 12 and random.random() < 0.65:
-        racks = int(random.choice([size for size in (4, 6, 8, 12, 16, 24, 32, 48) if 3 * size <= nodes]))
+        least = 2 if random.random() < 0.1 else 3
+        racks = int(random.choice([size for size in (4, 6, 8, 12, 16, 24, 32, 48) if least * size <= nodes]))
     schedule = (
         "all pairs" if nodes <= 12 or (nodes <= _MOST_ALL_PAIRS and random.random() < 0.5) else "matchings"
     )
@@ -116,11 +122,14 @@ def draw(random: Random) -> Plan:
         glitches=float(random.choice([0.0, 0.0, 0.001, 0.005])),
         cards=float(random.choice([0.0, 0.005, 0.01])),
         leaves=float(random.choice([0.0, 0.01, 0.02])),
-        told=bool(racks) and random.random() < 0.6,
+        told=random.random() < (0.6 if racks else 0.15),
         schedule=schedule,
         rounds=int(random.integers(5, 13)),
         both_ways=bool(random.random() < 0.75),
         has_times=bool(random.random() < 0.9),
+        hop=bool(random.random() < 0.85),
+        shares=bool(random.random() < 0.7),
+        slower_cards=float(random.choice([0.3, 0.4])) if nodes >= 16 and random.random() < 0.05 else 0.0,
     )
 
 
@@ -134,6 +143,7 @@ def _fabric(plan: Plan, random: Random) -> Fabric:
     leaves = int(leaf.max()) + 1
     reached = plan.line * random.uniform(0.90, 0.97)
     speed = reached * np.exp(random.normal(0, plan.cards, (2, plan.nodes)))
+    speed[:, random.permutation(plan.nodes)[: int(plan.slower_cards * plan.nodes)]] *= 0.4
     switch = np.exp(random.normal(0, plan.leaves, leaves))
     uplink: Floats = np.asarray(np.bincount(leaf) * reached / plan.oversubscribed * switch, dtype=np.float64)
     own = random.uniform(4.0, 15.0)
@@ -144,11 +154,12 @@ def _fabric(plan: Plan, random: Random) -> Fabric:
         up=uplink.copy(),
         down=uplink.copy(),
         rtt_us=own * np.exp(random.normal(0, 0.04, plan.nodes)),
-        hop_us=own * random.uniform(0.2, 0.9) if plan.racks else 0.0,
+        hop_us=own * random.uniform(0.2, 0.9) if plan.racks and plan.hop else 0.0,
         leaf_us=np.zeros(leaves),
         loss=np.ones(plan.nodes),
         dead=np.zeros(plan.nodes, dtype=bool),
         pair={},
+        shares=plan.shares,
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from ahc_server.judge.arrays import Bools, Floats, Ints
 from ahc_server.judge.localise.estimates import answering, receiving, sending
 from ahc_server.judge.localise.explain import Taken
+from ahc_server.judge.localise.kinds import other_kind
 from ahc_server.judge.localise.localiser import Reading, read_rates, read_times
 from ahc_server.judge.localise.model import Answer, Culprit, Kind, Network, Way, Witness
 from ahc_server.judge.localise.paths import bad_paths
@@ -19,6 +20,8 @@ from ahc_server.judge.localise.silence import silent
 #: The weaker direction belongs to the fault when it lost this part of what the stronger one lost, and so many errors clear.
 _BOTH_PART, _BOTH_Z = 0.35, 2.5
 _MOST_FLOWS = 12
+#: Nodes of a slower kind show one after the other, at most so many times.
+_KINDS = 3
 #: Error of a median over that of the best location.
 _MEDIAN_ERROR = 1.25
 
@@ -37,11 +40,21 @@ def localise(network: Network, times: Mapping[str, Floats] | None = None) -> Ans
         near, racks = seen_racks(timed[0].flows, network.nodes)
         if racks is not None:
             network, *timed = (replace(each, leaf=racks) for each in (network, *timed))
-    rate = read_rates(network, near, {row for each in found if each.kind == "node" for row in each.nodes})
+    without = {row for each in found if each.kind == "node" for row in each.nodes}
+    rate = read_rates(network, near, without)
+    if network.speed is None:
+        for _ in range(_KINDS):
+            slower = None if rate is None else other_kind(rate, network.nodes, network.speed)
+            if slower is None:
+                break
+            answer.slower = np.flatnonzero(slower < 1).tolist()
+            network = replace(network, speed=slower)
+            rate = read_rates(network, near, without)
     if rate is not None:
         found += _Teller(network, rate, "rate").culprits()
         found += _paths(network, rate)
-        answer.sending, answer.receiving = sending(rate, network.nodes), receiving(rate, network.nodes)
+        answer.sending = sending(rate, network.nodes, network.speed)
+        answer.receiving = receiving(rate, network.nodes, network.speed)
     for protocol, each in zip(by_protocol, timed, strict=True):
         rtt = read_times(each, near)
         if rtt is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ahc_server.judge.arrays import Bools, Floats, Ints
@@ -13,12 +15,14 @@ _LEAST_PEERS = 2
 _MAD_TO_SIGMA = 1.4826
 
 
-def sending(reading: Reading, nodes: int) -> Own:
-    return _side(reading, nodes, "tx")
+def sending(reading: Reading, nodes: int, speed: Floats | None = None) -> Own:
+    """``speed`` (n,) of the cards, where they differ."""
+    return _side(reading, nodes, "tx", speed)
 
 
-def receiving(reading: Reading, nodes: int) -> Own:
-    return _side(reading, nodes, "rx")
+def receiving(reading: Reading, nodes: int, speed: Floats | None = None) -> Own:
+    """As ``sending``."""
+    return _side(reading, nodes, "rx", speed)
 
 
 def answering(reading: Reading, nodes: int) -> Own:
@@ -32,13 +36,20 @@ def answering(reading: Reading, nodes: int) -> Own:
     return _own(reading, nodes, key, peer, np.concatenate([left, left]), by_node["node"][peer] < 0, sign=-1.0)
 
 
-def _side(reading: Reading, nodes: int, side: str) -> Own:
+def _side(reading: Reading, nodes: int, side: str, speed: Floats | None) -> Own:
     flows = reading.flows
     by_node, elsewhere = _effects(reading, nodes)
     key, peer = (flows.source, flows.destination) if side == "tx" else (flows.destination, flows.source)
     other = "rx" if side == "tx" else "tx"
     limited = np.minimum(by_node[other], by_node["node"])[peer] < 0
-    return _own(reading, nodes, key, peer, reading.value - elsewhere, limited, sign=1.0)
+    own = _own(reading, nodes, key, peer, reading.value - elsewhere, limited, sign=1.0)
+    if speed is None:
+        return own
+    # What is usual of a card shows in flows with cards that are no slower.
+    able = ~(speed[peer] < speed[key])
+    level = medians_by(key[able], reading.usual[able], nodes)
+    common = float(np.median(reading.usual))
+    return replace(own, value=own.value * np.exp(np.where(np.isnan(level), 0.0, level - common)))
 
 
 def _effects(reading: Reading, nodes: int) -> tuple[dict[str, Floats], Floats]:

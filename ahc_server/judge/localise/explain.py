@@ -120,6 +120,8 @@ class _State:
             seen = self.estimates(family, self._best)
             good = np.flatnonzero(self.passes(family, seen))
             good = np.array([group for group in good.tolist() if (number, group) not in mine], dtype=np.int64)
+            if family.member == "link" and len(good):
+                good = good[~self._has_bad_end(family, good)]
             if len(good):
                 found.append((number, seen, good))
                 gain = np.zeros(family.groups)
@@ -146,6 +148,14 @@ class _State:
         for each in self.taken[before:]:
             self._best[each.flows] = np.minimum(self._best[each.flows], each.suffered)
         return len(self.taken) > before
+
+    def _has_bad_end(self, family: Family, groups: Ints) -> Bools:
+        """Links of a leaf that is bad itself: whatever they suffer is its doing."""
+        bad = np.zeros(len(self.value), dtype=bool)
+        for each in self.taken:
+            if self.families[each.family].member in ("leaf", "out", "in"):
+                bad[each.flows] = True
+        return np.array([bool(np.mean(bad[flows_of(family, group)]) > _OWN) for group in groups.tolist()])
 
     def _leaves_measure(self, each: Taken) -> bool:
         """Whether enough flows of other leaves are left to say what is usual: not all can be bad."""

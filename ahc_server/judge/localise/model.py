@@ -84,11 +84,12 @@ class Own:
 
 @dataclass(slots=True)
 class Answer:
-    """``culprits``, the clearest first. ``notes``: what cannot be told, one sentence each. ``sending``, ``receiving`` and
-    ``answering`` (by protocol): what each node does for its own part, None where nothing was measured."""
+    """``culprits``, the clearest first. ``slower``: rows of nodes whose cards are of a slower kind, as far as flows tell.
+    ``sending``, ``receiving`` and ``answering`` (by protocol): what each node does for its own part, None where nothing was
+    measured."""
 
     culprits: list[Culprit] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    slower: list[int] = field(default_factory=list)
     sending: Own | None = None
     receiving: Own | None = None
     answering: dict[str, Own] = field(default_factory=dict)

@@ -18,7 +18,7 @@ _SPREADS, _LEAST = 7.0, -np.log1p(-0.25)
 #: More pairs than this part of all are no single paths; a few always may be.
 _MOST, _FEW = 0.005, 3
 #: Chance that glitches alone make a pair look so.
-_CHANCE = 0.01
+_CHANCE = 0.03
 
 
 @dataclass(frozen=True, slots=True)
