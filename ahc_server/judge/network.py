@@ -36,6 +36,11 @@ class Wiring:
     speed: Floats
     host: Ints
 
+    @property
+    def differs(self) -> bool:
+        """Whether cards of two speeds are known."""
+        return len(np.unique(self.speed[~np.isnan(self.speed)])) > 1
+
 
 @dataclass(frozen=True, slots=True)
 class PairRun:
@@ -240,7 +245,7 @@ def examine_run(run: PairRun, nodes: int, known: Wiring | None = None, lost: Ite
         flows,
         leaf,
         () if known is None else known.leaves,
-        None if known is None or np.all(np.isnan(known.speed)) else known.speed,
+        None if known is None or not known.differs else known.speed,
         None if known is None else known.host,
     )
     return localise(network, {protocol: of[keep] for protocol, of in run.times.items()})
