@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import shutil
 import sys
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from typing import cast
 import click
 
 from ahc_agent.errors import NoData
+from ahc_server.collector import no_collector
 from ahc_server.commands.options import limits_option
 from ahc_server.ids import Prefer
 from ahc_server.judge import judge
@@ -81,12 +81,8 @@ def command(
         session = store.load_session(name, cast(Prefer, unique_id))
     if not session.nodes:
         raise NoData(f"session {session.name} has no nodes")
-    # A large session is millions of objects that all stay: the cycle collector need not look through them.
-    gc.freeze()
-    try:
+    with no_collector():
         judgement = judge(session, generated_at=newest_time(session), limits=limits)
-    finally:
-        gc.unfreeze()
     sections = Sections(groups=groups, categories=categories, outliers=outliers, full=full)
     inventories = {record.node: record.inventory for record in session.nodes if record.inventory is not None}
     terminal = output is None and sys.stdout.isatty()
