@@ -11,7 +11,7 @@ from ahc_server.judge.arrays import Bools, Floats, Ints
 from ahc_server.judge.localise.estimates import answering, receiving, sending
 from ahc_server.judge.localise.explain import Taken
 from ahc_server.judge.localise.kinds import other_kind
-from ahc_server.judge.localise.localiser import Reading, read_rates, read_times
+from ahc_server.judge.localise.localiser import LEAF_FLOORS, Reading, read_rates, read_times
 from ahc_server.judge.localise.model import Answer, Culprit, Kind, Network, Way, Witness
 from ahc_server.judge.localise.paths import bad_paths
 from ahc_server.judge.localise.racks import seen_racks
@@ -20,6 +20,8 @@ from ahc_server.judge.localise.silence import silent
 #: The weaker direction belongs to the fault when it lost this part of what the stronger one lost, and so many errors clear.
 _BOTH_PART, _BOTH_Z = 0.35, 2.5
 _MOST_FLOWS = 12
+#: Nodes of a rack that nobody told of.
+_LEAST_RACK = 3
 #: Nodes of a slower kind show one after the other, at most so many times.
 _KINDS = 3
 #: Error of a median over that of the best location.
@@ -98,7 +100,15 @@ class _Teller:
         by_element: dict[tuple[Kind, tuple[int, ...]], list[Taken]] = {}
         for each in self.reading.explanation.taken:
             by_element.setdefault(self._element(each), []).append(each)
-        return [self._culprit(kind, key, several) for (kind, key), several in by_element.items()]
+        found = [self._culprit(kind, key, several) for (kind, key), several in by_element.items()]
+        return [each for each in found if each.kind == "node" or self._matters(each)]
+
+    def _matters(self, each: Culprit) -> bool:
+        """Whether a switch that differs is bad; of racks that were inferred, whether they are some."""
+        lost = np.log1p(-each.effect) if self.witness == "rtt" else -np.log1p(each.effect)
+        return bool(lost >= LEAF_FLOORS[self.witness]) and (
+            bool(each.leaves) or len(each.nodes) >= _LEAST_RACK
+        )
 
     def _element(self, each: Taken) -> tuple[Kind, tuple[int, ...]]:
         member = self.reading.families[each.family].member

@@ -127,7 +127,7 @@ def estimate(family: Family, value: Floats, scale: Floats, counts: Bools, noise:
     groups = family.groups
     slack = np.zeros(len(key)) if family.slack is None else family.slack[tells]
     loaded = slack < _LOADED
-    effect = medians_by(key[loaded], mine[loaded], groups)
+    effect = np.nan_to_num(medians_by(key[loaded], mine[loaded], groups))
     for _ in range(_STEPS):
         expected = suffered(effect[key], slack)
         weight = 1 / (noise.freedom + ((mine - expected) / s) ** 2) / s**2
@@ -149,7 +149,7 @@ def estimate(family: Family, value: Floats, scale: Floats, counts: Bools, noise:
 
 
 def _against_like(effect: Floats, error: Floats, family: Family) -> tuple[Floats, Floats]:
-    known = np.flatnonzero(~np.isnan(effect) & ~np.isnan(error))
+    known = np.flatnonzero(~np.isnan(error))
     natural = family.spread**2
     if len(known) >= _ENOUGH:
         effect = effect - np.median(effect[known])

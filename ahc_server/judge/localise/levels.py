@@ -18,8 +18,10 @@ _LEVEL_ROUND, _TRIED = 24, 20_000
 _CAPACITIES = 40
 #: By racks: inside, across, unknown; within one machine.
 KINDS = 4
+#: Flows are alike up to so many times the width that half of them have, and at least this (ln).
+_REACH, _LEAST_WIDTH = 6.0, 0.01
 #: A capacity has to make the flows so much more alike to be believed.
-_WORTH, _BETTER = 0.93, 0.98
+_WORTH, _BETTER = 0.98, 0.98
 
 
 def kinds(
@@ -79,7 +81,13 @@ def load(flows: Flows, leaf: Ints, mine: Ints, free: Ints, value: Floats) -> Flo
         free = free[:: free.size // _TRIED + 1]
     if len(free) < _LEVEL_ROUND or not np.any(leaf >= 0):
         return np.zeros(len(mine))
-    best, chosen = _WORTH * densest(value[free])[1], np.zeros(len(mine))
+    reach = _REACH * max(densest(value[free])[1], _LEAST_WIDTH)
+
+    def misfit(expected: Floats) -> float:
+        left = value[free] - expected
+        return float(np.mean(np.minimum(np.abs(left - densest(left)[0]), reach)))
+
+    best, chosen = _WORTH * misfit(np.zeros(len(free))), np.zeros(len(mine))
     members = np.bincount(leaf[leaf >= 0]).astype(np.float64)
     # Where both fit, small racks have small uplinks, which accuses nobody.
     for capacity in (members / np.median(members), np.ones(len(members))):
@@ -88,9 +96,9 @@ def load(flows: Flows, leaf: Ints, mine: Ints, free: Ints, value: Floats) -> Flo
         if high <= low:
             continue
         for carried in np.geomspace(low, high, _CAPACITIES)[:-1]:
-            width = densest(value[free] - np.minimum(0.0, np.log(carried / busiest[free])))[1]
-            if width < best:
-                best, chosen = _BETTER * width, np.minimum(0.0, np.log(carried / busiest[mine]))
+            seen = misfit(np.minimum(0.0, np.log(carried / busiest[free])))
+            if seen < best:
+                best, chosen = _BETTER * seen, np.minimum(0.0, np.log(carried / busiest[mine]))
     return np.asarray(chosen)
 
 

@@ -19,9 +19,13 @@ from ahc_server.judge.localise.racks import shared_uplinks
 _REFINEMENTS = 3
 #: Levels are settled when they move by less than this part of the noise.
 _SETTLED = 0.1
-#: Least effects that matter: of nodes, and of leaves; relative.
-_RATE_FLOORS = (-float(np.log1p(-0.06)), -float(np.log1p(-0.14)))
-_RTT_FLOORS = (float(np.log1p(0.25)), float(np.log1p(0.25)))
+#: Least effects that are reckoned with: of nodes, and of leaves; relative. Leaves that differ a little are no fault, but their
+#: nodes must not be blamed for it (``LEAF_FLOOR``: from here on it is one).
+_RATE_FLOORS = (-float(np.log1p(-0.06)), -float(np.log1p(-0.025)))
+_RTT_FLOORS = (float(np.log1p(0.25)), float(np.log1p(0.15)))
+LEAF_FLOORS = {"rate": -float(np.log1p(-0.14)), "rtt": float(np.log1p(0.25))}
+#: In small groups differences up to this many times the floor tell nothing.
+_FEW, _FEW_FACTOR = 12, 1.5
 #: Flows that are faster than usual by so many spreads; where they are this part of all, the usual may be what they are.
 _FASTER, _MANY = 5.0, 0.08
 #: Of few flows it is also tried whether only the fastest of them are as they should be.
@@ -73,7 +77,9 @@ class Question:
     @cached_property
     def nodes(self) -> list[Family]:
         source, destination = self.flows.source, self.flows.destination
-        return node_families(source, destination, self.network.nodes, floor=self.floors[0], ways=self.ways)
+        nodes = self.network.nodes
+        floor = self.floors[0] * (_FEW_FACTOR if nodes < _FEW else 1.0)
+        return node_families(source, destination, nodes, floor=floor, ways=self.ways)
 
 
 def read_rates(network: Network, near: Bools | None, without: set[int]) -> Reading | None:

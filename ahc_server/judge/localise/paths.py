@@ -19,6 +19,8 @@ _SPREADS, _LEAST = 7.0, -np.log1p(-0.25)
 _MOST, _FEW = 0.005, 3
 #: Chance that glitches alone make a pair look so.
 _CHANCE = 0.03
+#: A bad path is so many times as slow as the slowest of the pairs that are not named.
+_CLEAR = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,10 @@ def bad_paths(flows: Flows, left: Floats, scale: Floats, free: Bools, nodes: int
     named = named[~(often[low[first[named]]] | often[high[first[named]]])]
     if not len(named) or len(named) > max(_FEW, _MOST * len(tried)):
         return []
+    # What all others do tells how far a pair may stray by chance, even where both its directions stray together.
+    mean = np.bincount(pair, np.where(free, left, 0.0)) / np.maximum(np.bincount(pair, free), 1)
+    strays = float(np.min(np.delete(mean, named), initial=0.0))
+    named = named[mean[named] < _CLEAR * strays]
     found = []
     for number in named.tolist():
         mine = np.flatnonzero(pair == number)
