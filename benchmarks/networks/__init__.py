@@ -5,7 +5,6 @@
     fabric      racks, cards, uplinks: who gets how much of what when all pairs of a round run at once
     faults      what is broken, and what the fabric does then
     generate    a seed in, a network with labels out, as the JSON of ``ahc.pairwise/1``
-    peers       a simple rule on the same data
     score       what a localiser's answers are worth against the labels, and the goals
 
 Built on other assumptions than the localiser's: the fabric shares its links fairly by filling them up, and nothing in it is a
