@@ -13,6 +13,7 @@ from tests.pair_helpers import LEFT, RIGHT, Remote, VethPair, run, tasks
 
 @contextmanager
 def ends(veth: VethPair, *, listen_at: str = LEFT, **fields: Any) -> Iterator[tuple[Remote, Remote]]:
+    """The listening end at the left, the connecting end at the right, both under way."""
     listen, connect = tasks(listen_at, **fields)
     listener = Remote(listen, "n1", veth.prefix(veth.left))
     connector = Remote(connect, "n2", veth.prefix(veth.right))

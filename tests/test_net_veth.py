@@ -5,13 +5,12 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import pytest
 
 from ahc_agent.wire.messages import BenchLimits, PairOutcome
-from tests.pair_helpers import LEFT, Remote, VethPair, tasks, veth_pair
+from tests.pair_helpers import VethPair, veth_pair
+from tests.path_helpers import ends
 
 pytestmark = pytest.mark.root
 
@@ -32,23 +31,6 @@ def mended(veth: VethPair) -> Iterator[None]:
         veth.inside(namespace, "ip", "link", "set", "v0", "up")
         if "tbf" in veth.inside(namespace, "tc", "qdisc", "show", "dev", "v0"):
             veth.inside(namespace, "tc", "qdisc", "delete", "dev", "v0", "root")
-
-
-@contextmanager
-def ends(veth: VethPair, **fields: Any) -> Iterator[tuple[Remote, Remote]]:
-    """The listening end at the left, the connecting end at the right, both under way."""
-    listen, connect = tasks(LEFT, **fields)
-    listener = Remote(listen, "n1", veth.prefix(veth.left))
-    connector = Remote(connect, "n2", veth.prefix(veth.right))
-    try:
-        ports = listener.ready()
-        connector.ready()
-        listener.go({})
-        connector.go(ports)
-        yield listener, connector
-    finally:
-        listener.close()
-        connector.close()
 
 
 def mbit_per_s(outcome: PairOutcome, source: str) -> float:

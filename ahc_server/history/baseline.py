@@ -18,12 +18,11 @@ from ahc_agent.facts import Cpu, Disk, Finite, Inventory, Memory, Nic, System, T
 from ahc_server.history.aligned import Aligned, align
 from ahc_server.history.reading import Reading
 from ahc_server.history.robust import log_ratio, medians, small_sample
-from ahc_server.judge.arrays import Ints
+from ahc_server.judge.arrays import MAD_TO_SIGMA, Ints
 from ahc_server.judge.facts import facts_of
 from ahc_server.judge.findings import significant
 from ahc_server.judge.hardware import Hardware
 
-_MAD_TO_SIGMA = 1.4826
 _Count = Annotated[int, msgspec.Meta(ge=0, le=10_000_000)]
 
 
@@ -133,7 +132,7 @@ def _group(aligned: Aligned, rows: Ints, usual: Hardware, judged: bool) -> Basel
                 job=metric.job,
                 median=significant(float(middle[column]), 6),
                 spread=significant(
-                    small_sample(int(counts[column])) * _MAD_TO_SIGMA * float(np.nan_to_num(strays[column])),
+                    small_sample(int(counts[column])) * MAD_TO_SIGMA * float(np.nan_to_num(strays[column])),
                     3,
                 ),
                 nodes=int(counts[column]),

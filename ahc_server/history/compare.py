@@ -32,7 +32,6 @@ from ahc_server.judge.thresholds import Tables
 #: A fact that changed on fewer nodes makes no part of a group: they are judged one by one.
 _LEAST_COHORT = 3
 _MOST_COHORTS = 12
-_MOST_REASONS = 6
 
 
 def compare(

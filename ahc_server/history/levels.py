@@ -20,7 +20,7 @@ from ahc_server.history.robust import (
     middle_of,
     small_sample,
 )
-from ahc_server.judge.arrays import Bools, Floats, Ints
+from ahc_server.judge.arrays import MAD_TO_SIGMA, Bools, Floats, Ints
 from ahc_server.judge.noise import halves
 from ahc_server.judge.thresholds import Thresholds
 
@@ -33,7 +33,6 @@ _LEAST_PART = 3
 _SURE = 4.0
 #: Metrics of a kind change alike when so many of them are within the floor of their median.
 _ALIKE = 0.6
-_MAD_TO_SIGMA = 1.4826
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +106,7 @@ def _gap(whole: Floats, inside: Bools) -> tuple[float, float]:
         return 0.0, np.inf
     one, other = (float(np.median(side)) for side in sides)
     strays = np.concatenate([np.abs(side - np.median(side)) for side in sides])
-    sigma = _MAD_TO_SIGMA * float(np.median(strays))
+    sigma = MAD_TO_SIGMA * float(np.median(strays))
     # The standard error of a median is √(π/2) that of a mean.
     error = sigma * float(np.sqrt(np.pi / 2 * (1 / len(sides[0]) + 1 / len(sides[1]))))
     return one - other, error
@@ -158,7 +157,7 @@ def _is_sure(changes: Floats, least: float, kind: Kind, thresholds: Thresholds) 
     known = changes[~np.isnan(changes)]
     if len(known) < LEAST_PEERS:
         return False
-    own = small_sample(len(known)) * _MAD_TO_SIGMA * float(np.median(np.abs(known - middle.change)))
+    own = small_sample(len(known)) * MAD_TO_SIGMA * float(np.median(np.abs(known - middle.change)))
     sigma = max(own, TWO_RUNS * thresholds.of(kind.limits).noise)
     error = sigma * float(np.sqrt(np.pi / 2 / len(known)))
     one_side = middle.low > 0 or middle.high < 0

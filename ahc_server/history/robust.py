@@ -8,14 +8,13 @@ import numpy as np
 from scipy.stats import binom
 
 from ahc_server.judge import wording
-from ahc_server.judge.arrays import Floats
+from ahc_server.judge.arrays import MAD_TO_SIGMA, Floats
 from ahc_server.judge.noise import medians as medians_of_some
 from ahc_server.judge.thresholds import Limits
 
 #: A ratio below exp(−7), under a thousandth, is as good as nothing.
 _DEEPEST = -7.0
 _CONFIDENCE = 0.95
-_MAD_TO_SIGMA = 1.4826
 #: Among fewer nodes nobody differs from peers.
 LEAST_PEERS = 3
 #: See ``noise``.
@@ -96,7 +95,7 @@ def noise(distance: Floats, prior: float) -> tuple[float, float]:
         return prior, np.inf
     middle = float(np.median(away))
     weight = min(1.0, nodes / _PRIOR_NODES)
-    own = small_sample(nodes) * _MAD_TO_SIGMA * middle
+    own = small_sample(nodes) * MAD_TO_SIGMA * middle
     sigma = float(np.sqrt(weight * own**2 + (1 - weight) * max(own, prior) ** 2))
     sigma = max(sigma, prior / 3)
     tail = 1.0

@@ -10,7 +10,7 @@ from ahc_server.history.aligned import Aligned
 from ahc_server.history.changepoints import cuts, fell_last, steps
 from ahc_server.history.pieces import Changes, Pieces, pieces_of
 from ahc_server.history.robust import LEAST_PEERS, TWO_RUNS, floor_of, log_ratio, medians, noise
-from ahc_server.judge.arrays import Floats, Ints
+from ahc_server.judge.arrays import MAD_TO_SIGMA, Floats, Ints
 from ahc_server.judge.thresholds import Thresholds
 
 
@@ -79,7 +79,7 @@ def shared_steps(levels: Levels, part: int) -> list[Step]:
     if len(known) < 2:
         return []
     sigma = levels.sigma * float(np.sqrt(np.pi / 2 / nodes))
-    drift = float(np.median(np.abs(np.diff(known)))) * 1.4826 / TWO_RUNS
+    drift = float(np.median(np.abs(np.diff(known)))) * MAD_TO_SIGMA / TWO_RUNS
     return _steps(series, part, max(sigma, drift, levels.least / 8), levels)
 
 

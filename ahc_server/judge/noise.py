@@ -17,9 +17,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from ahc_server.judge.arrays import Bools, Floats, Ints
+from ahc_server.judge.arrays import MAD_TO_SIGMA, Bools, Floats, Ints
 
-_MAD_TO_SIGMA = 1.4826
 #: Ratio of the 90 % quantile of the deviations on one side to their median: of the normal and of the Laplace distribution.
 _RATIO_NORMAL, _RATIO_LAPLACE = 2.4387, 3.3219
 #: How many values the first guess of the tail's shape is worth, and that guess: between the two.
@@ -63,7 +62,7 @@ def medians(values: Floats, axis: int) -> Floats:
 
 def robust_spread(distance: Floats) -> Floats:
     """Standard deviation about zero of each column of (n, m), by the median absolute deviation. NaN where a column is empty."""
-    return _MAD_TO_SIGMA * medians(np.abs(distance), 0)
+    return MAD_TO_SIGMA * medians(np.abs(distance), 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +141,7 @@ def halves(distance: Floats) -> Halves | None:
 
 
 def _mad(values: Floats) -> float:
-    return float(_MAD_TO_SIGMA * np.median(np.abs(values - np.median(values))))
+    return float(MAD_TO_SIGMA * np.median(np.abs(values - np.median(values))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +177,7 @@ def spread_of(distance: Floats, *, prior: float, nodes: int) -> Spread:
     flat = distance[~np.isnan(distance)]
     if not len(flat):
         return Spread(prior, _SHAPE_GUESS, 0)
-    sigma = float(_MAD_TO_SIGMA * np.median(np.abs(flat)))
+    sigma = float(MAD_TO_SIGMA * np.median(np.abs(flat)))
     weight = min(1.0, nodes / _PRIOR_NODES)
     sigma = float(np.sqrt(weight * sigma**2 + (1 - weight) * max(sigma, prior) ** 2))
     sigma = max(sigma, prior / 3)
@@ -204,13 +203,13 @@ def noise_of(spread: Spread, shape: float, *, nodes: int, extra: float = 0.0) ->
 def _limit(tail: float, alarms: float) -> float:
     """Number of spreads that healthy noise exceeds downwards with probability ``alarms``."""
     normal = -NormalDist().inv_cdf(alarms)
-    laplace = float(-np.log(2 * alarms) / np.log(2.0) / _MAD_TO_SIGMA)
+    laplace = float(-np.log(2 * alarms) / np.log(2.0) / MAD_TO_SIGMA)
     return normal + min(max(tail, _LIGHTEST), _HEAVIEST) * (laplace - normal)
 
 
 def _limits(tail: float) -> Floats:
     """``_limit`` for each probability of ``_LOG_P``."""
-    laplace = -(_LOG_P + np.log(2.0)) / np.log(2.0) / _MAD_TO_SIGMA
+    laplace = -(_LOG_P + np.log(2.0)) / np.log(2.0) / MAD_TO_SIGMA
     return np.asarray(_NORMAL + tail * (np.maximum(laplace, 0.0) - _NORMAL))
 
 
@@ -229,5 +228,5 @@ def _shape(flat: Floats, sigma: float) -> tuple[float, int]:
         ratio = float(np.quantile(kept, 0.9)) / max(middle, 1e-9)
         shape = (ratio - _RATIO_NORMAL) / (_RATIO_LAPLACE - _RATIO_NORMAL)
         # A lopsided noise has a longer worse side: its median counts as well.
-        shape += _LOPSIDED * (middle * _MAD_TO_SIGMA - 1)
+        shape += _LOPSIDED * (middle * MAD_TO_SIGMA - 1)
     return shape, len(kept)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ahc_server.judge.arrays import Floats
+from ahc_server.judge.arrays import MAD_TO_SIGMA, Floats
 from ahc_server.judge.disks import DiskNames
 from ahc_server.judge.features import CellWriter, Metric, write_measurements
 from ahc_server.judge.model import Finding
@@ -181,7 +181,7 @@ def compare(
         doubts += [run.doubt.get((row, test.metrics[column]), 0.0) for column in measured]
     spread = float(np.nanmedian(test.found.spread[measured]))
     usual = max(2**0.5 * spread if np.isfinite(spread) else 0.0, _LEAST_NOISE)
-    seen = 1.4826 * float(np.median(residues)) if residues else 0.0
+    seen = MAD_TO_SIGMA * float(np.median(residues)) if residues else 0.0
     noise = ((_PRIOR * usual**2 + len(residues) * seen**2) / (_PRIOR + len(residues))) ** 0.5
     return Comparison(
         columns=measured,

@@ -6,13 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from ahc_server.judge.arrays import Bools, Floats, Ints
+from ahc_server.judge.arrays import MAD_TO_SIGMA, Bools, Floats, Ints
 from ahc_server.judge.localise.grouped import medians_by, peers_by
 from ahc_server.judge.localise.localiser import Reading
 from ahc_server.judge.localise.model import Own
 
 _LEAST_PEERS = 2
-_MAD_TO_SIGMA = 1.4826
 
 
 def sending(reading: Reading, nodes: int, speed: Floats | None = None) -> Own:
@@ -72,7 +71,7 @@ def _own(
     clean = medians_by(key[free], left[free], nodes)
     effect = np.where(np.isnan(clean), medians_by(key, left, nodes), clean)
     away = np.abs(left - effect[key])
-    spread = np.nan_to_num(_MAD_TO_SIGMA * medians_by(key[free], away[free], nodes))
+    spread = np.nan_to_num(MAD_TO_SIGMA * medians_by(key[free], away[free], nodes))
     peers = peers_by(key, peer, nodes)
     level = float(np.median(reading.usual))
     value = np.exp(sign * (level + effect))

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from ahc_server.judge.arrays import Bools, Floats, Ints
+from ahc_server.judge.arrays import MAD_TO_SIGMA, Bools, Floats, Ints
 from ahc_server.judge.localise.grouped import medians_by, peers_by, sums_by
 from ahc_server.judge.localise.model import Flows
 from ahc_server.judge.localise.noise import FlowNoise
@@ -153,7 +153,7 @@ def _against_like(effect: Floats, error: Floats, family: Family) -> tuple[Floats
     natural = family.spread**2
     if len(known) >= _ENOUGH:
         effect = effect - np.median(effect[known])
-        seen = (1.4826 * np.median(np.abs(effect[known]))) ** 2 - float(np.median(error[known] ** 2))
+        seen = (MAD_TO_SIGMA * np.median(np.abs(effect[known]))) ** 2 - float(np.median(error[known] ** 2))
         natural = (len(known) * max(seen, 0.0) + _PRIOR_ELEMENTS * natural) / (len(known) + _PRIOR_ELEMENTS)
     return effect, effect / np.sqrt(error**2 + natural)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ahc_server.judge.arrays import Bools, Floats, Ints
+from ahc_server.judge.arrays import MAD_TO_SIGMA, Bools, Floats, Ints
 from ahc_server.judge.localise.explain import Taken
 from ahc_server.judge.localise.families import Family
 from ahc_server.judge.localise.model import Flows
@@ -79,7 +79,7 @@ def _split(ordered: Floats) -> float | None:
         return None
     low, high = ordered[:place], ordered[place:]
     gap = float(np.median(high) - np.median(low))
-    spread = 1.4826 * max(float(np.median(np.abs(side - np.median(side)))) for side in (low, high))
+    spread = MAD_TO_SIGMA * max(float(np.median(np.abs(side - np.median(side)))) for side in (low, high))
     if gap < max(_LEAST_GAP, _APART * spread):
         return None
     return float(np.median(low) + np.median(high)) / 2

@@ -14,7 +14,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from ahc_server.judge.arrays import Floats
+from ahc_server.judge.arrays import MAD_TO_SIGMA, Floats
 from ahc_server.judge.rampup_model import GrowthKind
 
 #: Two slopes, a place and something left to see whether they fit.
@@ -66,7 +66,7 @@ def bend(hosts: Floats, total: Floats, error: Floats) -> Bend:
     bent = [_fit(np.stack([np.minimum(x, c), np.maximum(x - c, 0.0)], axis=1), y, sigma) for c in places]
     best = int(np.argmin([fit.loss for fit in bent]))
     at, fit = float(places[best]), bent[best]
-    strayed = float(np.median(np.abs(fit.away))) * 1.4826 * (len(x) / (len(x) - 3)) ** 0.5
+    strayed = float(np.median(np.abs(fit.away))) * MAD_TO_SIGMA * (len(x) / (len(x) - 3)) ** 0.5
     scale = max(1.0, strayed)
     if scale * float(np.median(sigma / y)) > _TOO_NOISY:
         return Bend("unknown")
