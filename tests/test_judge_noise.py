@@ -156,6 +156,19 @@ def test_a_few_slow_nodes_are_no_half(slower: int) -> None:
     assert halves(np.r_[np.log(steps(30 - slower, 0.002)), np.full(slower, -0.3)]) is None
 
 
+@pytest.mark.parametrize(
+    ("slower", "gap", "told"),
+    [(5, 0.02, False), (8, 0.02, True), (8, 0.035, True), (8, 0.05, False), (8, 0.3, False)],
+    ids=["too few", "2 %", "3.5 %", "5 %", "30 %"],
+)
+def test_a_batch_that_nothing_visible_tells_apart_is_one_up_to_what_batches_differ(
+    slower: int, gap: float, told: bool
+) -> None:
+    away = np.r_[np.log(steps(42, 0.002)), np.log(steps(slower, 0.002)) - gap]
+    assert halves(away) is None
+    assert (halves(away, batches=True) is not None) == told
+
+
 def test_in_a_group_of_fewer_than_twelve_nobody_sees_halves() -> None:
     assert halves(np.r_[np.zeros(6), np.full(5, -0.3)] + np.log(steps(11, 0.001))) is None
     assert halves(np.full(30, np.nan)) is None

@@ -149,3 +149,25 @@ def test_halves_that_one_thing_shows_are_reckoned_in_what_shows_them_less(seed: 
     for name in made.names[::2][:10]:
         made.slow(name, "cpu", 0.96).slow(name, "disk", 0.96)
     assert [each.summary for each in serious(judge(made))] == []
+
+
+def test_a_node_without_its_first_disk_belongs_to_the_batch_of_its_other_disks() -> None:
+    """Twelve of forty have another model of disk, 8 % slower, and one of the twelve lacks a disk."""
+    metrics = [
+        ("disk", f"disk{number}", name, "IOPS", True, 300.0, 0.5)
+        for number in range(3)
+        for name in ("read_1M_iops", "randread_4k_iops")
+    ]
+    made = Fleet(40, noise=0.01).benchmarks(metrics)
+    for number, name in enumerate(made.names):
+        known = made.inventories[name] = inventory(disks=[4 * 10**12] * 3)
+        for disk in known.disks:
+            disk.model = "HUS724" if number < 12 else "ST2000"
+        if number < 12:
+            made.slow(name, "disk", 0.92)
+    lacking = made.inventories["n5"]
+    assert lacking is not None
+    lacking.disks = lacking.disks[1:]
+    made.change("n5", lambda old: None if old.part == "disk0" else old)
+    [found] = serious(judge(made))
+    assert (found.nodes, found.kind) == (["n5"], "missing")

@@ -66,18 +66,36 @@ def test_one_spoilt_value_of_a_core_blames_no_socket_of_two_cores(what: str, fac
     assert serious(judge(times(fleet, "n5", "core1", {what: factor}))) == []
 
 
-@pytest.mark.parametrize("factor", [0.1, 0.5, 3.0])
-@pytest.mark.parametrize("what", ["randread_4k_iops", "read_1M_bytes_per_s", "randread_4k", "read_1M"])
-def test_one_spoilt_run_of_the_only_disk_is_no_finding(what: str, factor: float) -> None:
+@pytest.mark.parametrize(
+    ("what", "factor"),
+    [
+        *(
+            (what, factor)
+            for what in ("randread_4k_iops", "read_1M_bytes_per_s")
+            for factor in (0.1, 0.5, 3.0)
+        ),
+        *((run, factor) for run in ("randread_4k", "read_1M") for factor in (0.85, 3.0)),
+    ],
+)
+def test_one_spoilt_value_and_one_disturbed_run_of_the_only_disk_are_no_finding(
+    what: str, factor: float
+) -> None:
     fleet = Fleet(24).benchmarks(of_disks(["sda"], together=False))
     assert serious(judge(times(fleet, "n5", "sda", {what: factor}))) == []
 
 
+@pytest.mark.parametrize("factor", [0.7, 0.5])
+def test_what_both_rates_of_the_only_run_lost_by_a_fifth_and_more_is_a_fault(factor: float) -> None:
+    fleet = Fleet(24).benchmarks(of_disks(["sda"], together=False))
+    [found] = serious(judge(times(fleet, "n5", "sda", {"randread_4k": factor})))
+    assert (found.component, found.nodes) == ("disk", ["n5"])
+
+
 @pytest.mark.parametrize("factor", [0.1, 0.5])
-def test_one_spoilt_run_of_a_disk_whose_other_run_is_lost_is_no_finding(factor: float) -> None:
+def test_one_spoilt_value_of_a_disk_whose_other_run_is_lost_is_no_finding(factor: float) -> None:
     fleet = Fleet(24).benchmarks(of_disks(["sda", "sdb"], together=True))
     times(fleet, "n5", "sda", {"read_1M_together": None})
-    assert serious(judge(times(fleet, "n5", "sda", {"read_1M": factor}))) == []
+    assert serious(judge(times(fleet, "n5", "sda", {"read_1M_iops": factor}))) == []
 
 
 def test_a_disk_slow_in_both_its_runs_is_one() -> None:
@@ -134,3 +152,10 @@ def test_without_peers_disks_of_two_kinds_are_not_compared() -> None:
     assert serious(judge(fleet)) == []
     [found] = serious(judge(times(fleet, "n1", "sdc", {"": 0.2})))
     assert "sdc" in found.summary
+
+
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+def test_one_spoilt_value_blames_no_socket_where_the_other_core_of_its_socket_was_lost(factor: float) -> None:
+    fleet = machines(Fleet(24).benchmarks(of_cores(4)))
+    times(fleet, "n5", "core0", {"loops": None})
+    assert serious(judge(times(fleet, "n5", "core1", {"loops": factor}))) == []

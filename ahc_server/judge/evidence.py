@@ -7,7 +7,7 @@ beside the others has to agree, else only the better of the two counts. Cores an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,6 +19,10 @@ from ahc_server.judge.readings import Kind, Reading
 
 #: Two runs of one disk agree when they differ by less than this.
 _AGREE = 0.05
+#: Both rates of one run differ by less than this, unless one of them is spoilt.
+_SAME = 0.03
+#: What both rates of one run lost by more than this, no passing disturbance took.
+_MUCH = 0.2
 #: The better of two runs that agree counts so much: what comes from run to run has heavy tails.
 _BETTER = 0.75
 #: A piece that we know nothing of is joined by the median from so many metrics on.
@@ -77,6 +81,8 @@ class Gatherer:
         self.components = components
         self.read = read
         self.found: list[Evidence] = []
+        #: Kind of a disk's evidence → (n, parts) which rest on one run.
+        self.once: dict[str, Bools] = {}
 
     def parts(self, test: Callable[[Reading], bool]) -> Parts:
         """Part → the columns whose reading passes."""
@@ -130,10 +136,10 @@ class Gatherer:
         better = np.fmax(a, b)
         with np.errstate(invalid="ignore"):
             close = np.abs(a - b) < _AGREE
-        # Both rates of one run, bytes and operations, are one value.
         sampled = np.stack(
             [np.any(self.values.sampled[:, each], axis=1) for each in columns.values()], axis=1
         )
+        once = (np.isnan(a) ^ np.isnan(b)) & ~sampled
         self.found.append(
             Evidence(
                 kind=kind,
@@ -143,14 +149,25 @@ class Gatherer:
                 distance=np.where(close, _BETTER * better + (1 - _BETTER) * np.fmin(a, b), better),
                 own=np.maximum(one.own, two.own),
                 excuse=np.maximum(one.excuse, two.excuse),
-                single=(np.isnan(a) ^ np.isnan(b)) & ~sampled,
+                single=once & ~((better < -_MUCH) & self._agreeing(columns.values())),
             )
         )
+        self.once[kind] = once
+
+    def _agreeing(self, parts: Iterable[Ints]) -> Bools:
+        """Where a run tells both rates, bytes and operations, and they agree: one spoilt value is not why."""
+        agree = []
+        for columns in parts:
+            mine = self.values.distance[:, columns]
+            known = ~np.isnan(mine)
+            low, high = np.where(known, mine, np.inf).min(axis=1), np.where(known, mine, -np.inf).max(axis=1)
+            agree.append((known.sum(axis=1) > 1) & (high - low < _SAME))
+        return np.stack(agree, axis=1)
 
     def whole_disks(self, kinds: Sequence[str]) -> None:
         """Each disk by all that it does, each kind weighted by how steady the peers are in it.
 
-        Of the kinds that rest on one value of one run the worst does not count: that may be a glitch.
+        Of the kinds that rest on one run the worst does not count: something else may have kept the disk busy.
         """
         found = [each for each in self.found if each.kind in kinds]
         if len(found) < 2 or any(each.parts != found[0].parts for each in found):
@@ -165,7 +182,7 @@ class Gatherer:
             lost = np.nan_to_num(centred) / spread**2
             total += lost
             weight += known / spread**2
-            doubted = each.single & (lost < worst)
+            doubted = self.once[each.kind] & (lost < worst)
             worst = np.where(doubted, lost, worst)
             worst_weight = np.where(doubted, known / spread**2, worst_weight)
         spared = weight - worst_weight > 1e-9 * weight
@@ -233,6 +250,8 @@ def against_others(each: Evidence) -> Evidence:
     for place in range(len(each.parts)):
         others = np.delete(each.distance, place, axis=1)
         distance[:, place] = each.distance[:, place] - medians(others, 1)
+    # Of two parts, what spoils the one spoils the difference.
+    single = np.any(each.single, axis=1, keepdims=True) if len(each.parts) == 2 else each.single
     return Evidence(
         each.kind,
         each.component,
@@ -241,5 +260,5 @@ def against_others(each: Evidence) -> Evidence:
         distance,
         each.own * 2**0.5,
         each.excuse,
-        each.single,
+        np.broadcast_to(single, each.single.shape),
     )

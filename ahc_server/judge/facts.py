@@ -70,7 +70,7 @@ class FactTable:
         """Legitimate parts of the group: facts of which at least two values have so many nodes each.
 
         Their codes (n,): −1 for nodes with a rarer value, or that do not tell. Facts that divide the group in the same
-        way are told once, by the first of them.
+        way are told once, by the first of them; the others tell of nodes that lack it, as their first disk is gone.
         """
         least = max(least_nodes, least_part * len(self.rows))
         found: list[tuple[Fact, Codes]] = []
@@ -80,9 +80,21 @@ class FactTable:
                 continue
             codes = self.codes[:, column]
             codes = np.where((codes >= 0) & large[codes], codes, -1).astype(np.int32)
-            if not any(same_division(codes, other) for _, other in found):
+            alike = next((n for n, (_, other) in enumerate(found) if same_division(codes, other)), None)
+            if alike is None:
                 found.append((self.facts[column], codes))
+            else:
+                fact, known = found[alike]
+                found[alike] = fact, _completed(known, codes)
         return found
+
+
+def _completed(known: Codes, other: Codes) -> Codes:
+    """Codes of one fact, those that are lacking by another fact that divides the nodes alike."""
+    both = (known >= 0) & (other >= 0)
+    same = np.full(int(other.max(initial=0)) + 1, -1, dtype=np.int32)
+    same[other[both]] = known[both]
+    return np.where((known < 0) & (other >= 0), same[other], known).astype(np.int32)
 
 
 def same_division(one: Codes, other: Codes) -> bool:

@@ -45,6 +45,8 @@ MOST_EXCUSED = 0.05
 #: Halves of a group that differ for no visible reason: least part of the smaller, and distance in spreads.
 _LEAST_HALF, _HALVES_APART, _FEW_MORE_APART = 0.30, 5.0, 12.0
 _LEAST_TO_SPLIT = 12
+#: A batch that nothing visible tells apart differs by no more than this; what differs by more is sick.
+_HIDDEN_BATCH = 0.04
 
 
 def medians(values: Floats, axis: int) -> Floats:
@@ -112,14 +114,24 @@ class Halves:
     gap: float
 
 
-def halves(distance: Floats) -> Halves | None:
-    """Whether one column (n,) of distances falls into two clumps, neither of which is small (Otsu's split)."""
-    known = np.flatnonzero(~np.isnan(distance))
-    count = len(known)
+def halves(distance: Floats, *, batches: bool = False) -> Halves | None:
+    """Whether one column (n,) of distances falls into two clumps, neither of which is small (Otsu's split).
+
+    ``batches``: those of the size of a batch count too, where they differ by no more than batches do.
+    """
+    ordered = np.sort(distance[~np.isnan(distance)])
+    count = len(ordered)
     if count < _LEAST_TO_SPLIT:
         return None
-    ordered = np.sort(distance[known])
-    least = max(3, int(_LEAST_HALF * count) + 1)
+    found = _split(distance, ordered, max(3, int(_LEAST_HALF * count) + 1))
+    if found is None and batches:
+        found = _split(distance, ordered, max(LEAST_BATCH, int(LEAST_BATCH_PART * count) + 1))
+        found = found if found is not None and found.gap <= _HIDDEN_BATCH else None
+    return found
+
+
+def _split(distance: Floats, ordered: Floats, least: int) -> Halves | None:
+    count = len(ordered)
     cuts = np.arange(least, count - least + 1)
     if not len(cuts):
         return None

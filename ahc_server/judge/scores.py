@@ -193,7 +193,7 @@ def _centred(each: Evidence) -> tuple[Floats, list[Halves | None]]:
     split: list[Halves | None] = [None] * len(each.parts)
     if each.kind in _DIVIDED:
         for place in range(len(each.parts)):
-            two = split[place] = halves(distance[:, place])
+            two = split[place] = halves(distance[:, place], batches=each.kind in LEVELS)
             if two is not None:
                 for half in (two.slower, ~two.slower):
                     distance[half, place] -= medians(distance[half, place : place + 1], 0)
