@@ -1,10 +1,15 @@
-"""How many rounds it takes to find slow cards, and how many ``rounds: auto`` takes, on simulated fabrics.
+"""How many rounds ``rounds: auto`` takes, and what is found by it, by 12 random rounds and by all pairs, on simulated fabrics.
 
-.venv/bin/python -m benchmarks.network_rounds --nodes 64 --nodes 1024 --seeds 0:10
+.venv/bin/python -m benchmarks.network_rounds --nodes 64 --nodes 1024 --nodes 4096 --seeds 0:10
 
-Every network has racks, known by LLDP, and uplinks that carry all at once; a hundredth of its nodes (two at least) is slow
-on one or both sides of the card by at least the tenth or the fifth that the table names, by 45 % at most. Flows stray by 2 %
-with heavy tails (Student's t, 4 degrees of freedom), cards differ by half a percent, one flow of a thousand is a glitch.
+Every network has racks and uplinks that carry all at once. It is healthy, or 1 to 5 of one kind are broken: cards (one or both
+sides slower by a tenth to 45 %), cables (loss: both directions collapse), uplinks of a leaf (25 to 60 % gone), the way between
+two leaves (half gone), single pairs (a third to two thirds gone), links that are down. Flows stray by 2 % with heavy tails
+(Student's t, 4 degrees of freedom), cards differ by half a percent, one flow of a thousand is a glitch. ``--untold``: no agent
+heard its switch.
+
+Found and false are elements that the localiser names after the last round. ``in vain``: a round that ``auto`` took after what it
+had was enough, as 6 rounds would have named the same.
 """
 
 from __future__ import annotations
@@ -19,150 +24,192 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from ahc_server.judge.localise import Flows, Network, localise
+from ahc_server.judge.localise import Culprit, Flows, Network, localise
 from ahc_server.pairing import Pair
-from ahc_server.rounds import Meeting, Policy
+from ahc_server.rounds import LEAST_ROUNDS, Meeting, Policy
 from benchmarks.networks.fabric import Fabric, Floats, Ints
 
 _SPREAD, _FREEDOM, _CARDS, _GLITCHES = 0.02, 4.0, 0.005, 0.001
-_WORST = 0.45
+_RTT_SPREAD = 0.03
+_LEAST, _WORST = 0.10, 0.45
 _LINE = 25e9 / 8
-_FIXED = (2, 4, 6, 8, 10, 12)
+_FIXED = 12
 _RACKS = {64: 8, 1024: 32, 4096: 64}
+KINDS = ("healthy", "card", "cable", "uplink", "link", "pair", "down")
+
+#: "node", row; "leaf", number; "link" or "pair", both ends in order.
+Element = tuple[str, tuple[int, ...]]
 
 
 @dataclass(slots=True)
 class Case:
-    """One network: ``sick`` rows are slow by ``least`` or more."""
+    """One network and what is broken in it. ``racks``: what is known of them."""
 
     fabric: Fabric
     names: list[str]
     racks: dict[str, str]
-    sick: set[int]
+    broken: set[Element]
     random: np.random.Generator
 
 
 @dataclass(slots=True)
 class Score:
-    """Of one way of choosing rounds, over seeds: ``rounds`` used, ``found`` of ``sick``, ``false`` nodes of ``healthy``."""
+    """Of one way of choosing rounds, over seeds. ``right``: networks where all and nothing else was named."""
 
     rounds: list[int] = field(default_factory=list)
     found: int = 0
-    sick: int = 0
+    broken: int = 0
     false: int = 0
-    healthy: int = 0
-    clean: int = 0
+    right: int = 0
+    in_vain: int = 0
     seconds: float = 0.0
 
 
-def case(nodes: int, least: float, seed: int, *, spread: float = _SPREAD) -> Case:
-    random = np.random.default_rng([11, nodes, round(1000 * least), seed])
+def case(nodes: int, kind: str, seed: int, *, told: bool = True) -> Case:
+    random = np.random.default_rng([11, nodes, KINDS.index(kind), seed])
     size = _RACKS.get(nodes, max(4, nodes // 16))
     leaf = random.permutation(np.arange(nodes) // size)
     card = np.exp(random.normal(0, _CARDS, (2, nodes)))
-    sick = random.choice(nodes, max(2, nodes // 100), replace=False) if least else np.zeros(0, dtype=np.int64)
-    for row in sick.tolist():
-        way = int(random.integers(0, 3))
-        left = 1 - random.uniform(least, _WORST)
-        for side in (0, 1):
-            if way in (side, 2):
-                card[side, row] = left
     uplink: Floats = np.asarray(np.bincount(leaf) * 1.05, dtype=np.float64)
     fabric = Fabric(
         leaf=leaf, tx=card[0], rx=card[1], up=uplink, down=uplink.copy(), rtt_us=np.full(nodes, 8.0), hop_us=4.0,
         leaf_us=np.zeros(len(uplink)), loss=np.ones(nodes), dead=np.zeros(nodes, dtype=bool), pair={},
     )  # fmt: skip
+    broken = {_break(fabric, kind, random) for _ in range(0 if kind == "healthy" else 1 + seed % 5)}
     names = [f"n{number}" for number in range(nodes)]
-    racks = {name: f"leaf{leaf[row]}" for row, name in enumerate(names)}
-    return Case(fabric, names, racks, set(sick.tolist()), random)
+    racks = {name: f"leaf{leaf[row]:03d}" for row, name in enumerate(names)} if told else {}
+    return Case(fabric, names, racks, broken, random)
+
+
+def _break(fabric: Fabric, kind: str, random: np.random.Generator) -> Element:
+    row, other = (int(each) for each in random.choice(len(fabric.tx), 2, replace=False))
+    leaf, second = (int(each) for each in random.choice(len(fabric.up), 2, replace=False))
+    way = int(random.integers(0, 3))
+    if kind == "card":
+        for place, side in enumerate((fabric.tx, fabric.rx)):
+            if way in (place, 2):
+                side[row] = 1 - random.uniform(_LEAST, _WORST)
+    elif kind == "cable":
+        fabric.loss[row] = random.uniform(0.1, 0.5)
+    elif kind == "down":
+        fabric.dead[row] = True
+    elif kind == "uplink":
+        for place, side in enumerate((fabric.up, fabric.down)):
+            if way in (place, 2):
+                side[leaf] = np.sum(fabric.leaf == leaf) * (1 - random.uniform(0.25, 0.6))
+        return "leaf", (leaf,)
+    elif kind == "link":
+        ends = [np.flatnonzero(fabric.leaf == each).tolist() for each in (leaf, second)]
+        for a in ends[0]:
+            for b in ends[1]:
+                fabric.pair[a, b] = fabric.pair[b, a] = 0.5
+        return "link", (min(leaf, second), max(leaf, second))
+    else:
+        fabric.pair[row, other] = fabric.pair[other, row] = random.uniform(0.33, 0.67)
+        return "pair", (min(row, other), max(row, other))
+    return "node", (row,)
 
 
 def measure(one: Case, wave: int, pairs: Sequence[Pair]) -> list[Meeting]:
-    """Both directions one after the other, all pairs at once."""
+    """Both directions one after the other, all pairs at once; then round trips."""
     row = {name: number for number, name in enumerate(one.names)}
     source = np.array([row[a] for a, _ in pairs], dtype=np.int64)
     destination = np.array([row[b] for _, b in pairs], dtype=np.int64)
     there, back = _rates(one, source, destination), _rates(one, destination, source)
+    times = one.fabric.times(source, destination)
+    times *= np.exp(np.abs(_RTT_SPREAD * one.random.standard_t(_FREEDOM, len(times))))
     return [
-        Meeting(wave, (a, b), {(a, b): there[place], (b, a): back[place]})
+        Meeting(
+            wave,
+            (a, b),
+            {(a, b): there[place], (b, a): back[place]},
+            None if np.isnan(times[place]) else float(times[place]),
+        )
         for place, (a, b) in enumerate(pairs)
     ]
 
 
 def _rates(one: Case, source: Ints, destination: Ints) -> list[float]:
     rate: Floats = one.fabric.rates(source, destination) * _LINE
+    lossy = np.minimum(one.fabric.loss[source], one.fabric.loss[destination])
+    rate = np.where(lossy < 1, rate * lossy * one.random.uniform(0.5, 1.2, len(rate)), rate)
     rate *= np.exp(_SPREAD * one.random.standard_t(_FREEDOM, len(rate)))
     glitch = one.random.random(len(rate)) < _GLITCHES
     rate[glitch] *= one.random.uniform(0.3, 0.9, int(np.sum(glitch)))
     return [float(each) for each in rate]
 
 
-def named(one: Case, seen: Sequence[Meeting]) -> set[int]:
-    """Rows of the nodes that the localiser names."""
+def named(one: Case, seen: Sequence[Meeting]) -> set[Element]:
+    """What the localiser names."""
     row = {name: number for number, name in enumerate(one.names)}
-    flows = [(each.wave, row[a], row[b], value) for each in seen for (a, b), value in each.flows.items()]
-    number, source, destination, rate = (np.array(column) for column in zip(*flows, strict=True))
+    flows = [
+        (each.wave, row[a], row[b], value, np.nan if each.rtt_us is None else each.rtt_us)
+        for each in seen
+        for (a, b), value in each.flows.items()
+    ]
+    number, source, destination, rate, rtt_us = (np.array(column) for column in zip(*flows, strict=True))
     leaves = sorted(set(one.racks.values()))
-    leaf = np.array([leaves.index(one.racks[name]) for name in one.names], dtype=np.int64)
-    network = Network(
-        len(row), Flows(number, source, destination, rate, np.full(len(rate), np.nan)), leaf, leaves
+    leaf = np.array(
+        [leaves.index(one.racks[name]) if one.racks else -1 for name in one.names], dtype=np.int64
     )
-    return {each.nodes[0] for each in localise(network).culprits if each.kind == "node"}
+    network = Network(len(row), Flows(number, source, destination, rate, rtt_us), leaf, leaves)
+    return {_element(one, each) for each in localise(network).culprits}
 
 
-def look(one: Case, seen: Sequence[Meeting], rounds: int, score: Score) -> None:
+def _element(one: Case, each: Culprit) -> Element:
+    """A rack that nobody told is the one that most of its nodes are in."""
+    if each.kind in ("node", "pair"):
+        return each.kind, tuple(sorted(each.nodes))
+    counted = np.bincount(one.fabric.leaf[list(each.nodes)], minlength=len(one.fabric.up))
+    ends = np.argsort(-counted, kind="stable")[: 1 if each.kind == "leaf" else 2]
+    return each.kind, tuple(sorted(ends.tolist()))
+
+
+def look(one: Case, seen: Sequence[Meeting], rounds: int, score: Score) -> set[Element]:
     start = time.perf_counter()
     told = named(one, seen)
     score.seconds += time.perf_counter() - start
     score.rounds.append(rounds)
-    score.found += len(told & one.sick)
-    score.sick += len(one.sick)
-    score.false += len(told - one.sick)
-    score.healthy += len(one.names) - len(one.sick)
-    score.clean += told == one.sick
+    score.found += len(told & one.broken)
+    score.broken += len(one.broken)
+    score.false += len(told - one.broken)
+    score.right += told == one.broken
+    return told
 
 
-def run(nodes: int, least: float, seeds: range, *, every: bool) -> dict[str, Score]:
-    """The table's rows: fixed numbers of rounds, ``auto``, and (``every``) all pairs."""
-    scores: dict[str, Score] = {}
+def run(nodes: int, kind: str, seeds: range, *, every: bool, told: bool = True) -> dict[str, Score]:
+    """The table's rows: ``auto``, so many random rounds, and (``every``) all pairs."""
+    scores = {name: Score() for name in ("auto", f"{_FIXED} random", *(("all",) if every else ()))}
     for seed in seeds:
-        one = case(nodes, least, seed)
-        seen: list[Meeting] = []
+        one = case(nodes, kind, seed, told=told)
         policy = Policy(one.names, f"seed {seed}", racks=one.racks)
-        fixed = Policy(one.names, f"seed {seed}", nodes, racks=one.racks)
-        for number in range(max(_FIXED)):
-            pairs = fixed.next_round(number, seen)
-            if pairs is None:
-                break
-            seen += measure(one, number, pairs)
-            if number + 1 in _FIXED:
-                look(one, seen, number + 1, scores.setdefault(f"{number + 1} random", Score()))
-        seen = []
+        seen: list[Meeting] = []
         number = 0
         while (pairs := policy.next_round(number, seen)) is not None:
             seen += measure(one, number, pairs)
             number += 1
-        look(one, seen, number, scores.setdefault("auto", Score()))
-        if every:
+        answer = look(one, seen, number, scores["auto"])
+        if number > LEAST_ROUNDS:
+            first = named(one, [each for each in seen if each.wave < LEAST_ROUNDS])
+            scores["auto"].in_vain += number - LEAST_ROUNDS if first == answer else 0
+        for name, rounds in ((f"{_FIXED} random", _FIXED), *((("all", nodes - 1),) if every else ())):
+            fixed = Policy(one.names, f"seed {seed}", nodes, racks=one.racks)
             seen = []
-            for number in range(nodes - 1):
+            for number in range(rounds):
                 seen += measure(one, number, fixed.next_round(number, seen) or [])
-            look(one, seen, nodes - 1, scores.setdefault("all", Score()))
+            look(one, seen, rounds, scores[name])
     return scores
 
 
-def table(title: str, scores: dict[str, Score]) -> str:
-    lines = [
-        title,
-        f"{'':12}{'rounds':>14}{'found':>14}{'recall':>9}{'false nodes':>14}{'all right':>12}{'s each':>9}",
-    ]
+def rows(nodes: int, kind: str, scores: dict[str, Score]) -> str:
+    lines = []
     for name, each in scores.items():
-        used = f"{min(each.rounds)}–{max(each.rounds)}" if len(set(each.rounds)) > 1 else f"{each.rounds[0]}"
-        recall = f"{each.found / each.sick:.3f}" if each.sick else "–"
-        count = len(each.rounds)
+        least, most = min(each.rounds), max(each.rounds)
+        used = f"{least} – {most}" if least < most else f"{least}"
+        mean = float(np.mean(each.rounds))
         lines.append(
-            f"{name:12}{used:>14}{f'{each.found}/{each.sick}':>14}{recall:>9}{f'{each.false}/{each.healthy:,}':>14}"
-            f"{f'{each.clean}/{count}':>12}{each.seconds / count:>9.2f}"
+            f"{nodes:>6,}  {kind:<8}{name:<10}{used:>9}{mean:>7.1f}{f'{each.found}/{each.broken}':>9}{each.false:>7}"
+            f"{f'{each.right}/{len(each.rounds)}':>9}{each.in_vain:>9}{each.seconds / len(each.rounds):>8.2f}"
         )
     return "\n".join(lines)
 
@@ -173,15 +220,24 @@ def main() -> None:
     )
     options.add_argument("--nodes", type=int, action="append")
     options.add_argument("--seeds", default="0:10", help="FIRST:END, END not included")
+    options.add_argument("--kind", action="append", choices=KINDS)
+    options.add_argument("--untold", action="store_true", help="nobody knows the racks")
     options.add_argument(
         "--all-up-to", type=int, default=64, help="all pairs as well, of so many nodes at most"
     )
     chosen = options.parse_args()
     first, _, end = chosen.seeds.partition(":")
+    print(" nodes  broken  rounds:       used   mean    found  false  right  in vain  s each")
     for nodes in chosen.nodes or (64, 1024):
-        for least, what in ((0.2, "slow by 20 % or more"), (0.1, "slow by 10 % or more"), (0.0, "healthy")):
-            scores = run(nodes, least, range(int(first), int(end)), every=nodes <= chosen.all_up_to)
-            print(table(f"\n{nodes:,} nodes, {what}", scores), flush=True)
+        for kind in chosen.kind or KINDS:
+            scores = run(
+                nodes,
+                kind,
+                range(int(first), int(end)),
+                every=nodes <= chosen.all_up_to,
+                told=not chosen.untold,
+            )
+            print(rows(nodes, kind, scores), flush=True)
 
 
 if __name__ == "__main__":

@@ -128,6 +128,23 @@ def test_known_racks_are_mixed_rounds_load_the_uplinks_and_leave_them_alone_in_t
     assert inside[1::2] == [32, 32, 32]
 
 
+@pytest.mark.parametrize("size", [4, 8, 16])
+def test_in_rounds_across_a_rack_sends_or_receives_as_a_whole_so_that_its_uplink_is_full(size: int) -> None:
+    where = racks(64, size)
+    for pairs in play(Policy(names(64), "seed", 6, racks=where), slow())[0][0::2]:
+        send, receive = ({where[pair[end]] for pair in pairs} for end in (0, 1))
+        assert not send & receive
+        assert len(send) == len(receive)
+
+
+def test_racks_of_other_sizes_are_halved_as_evenly_as_they_come_and_nobody_rests() -> None:
+    where = {f"n{number}": "big" if number < 20 else f"small{number % 3}" for number in range(35)}
+    everybody = names(40)  # of five nothing is known
+    pairs = matching(everybody, "seed", 0, met=Counter(), racks=where)
+    assert set(chain.from_iterable(pairs)) == set(everybody)
+    assert all(where.get(a) != where.get(b) for a, b in pairs if a in where)
+
+
 def test_partners_across_are_spread_over_the_racks() -> None:
     where = racks(64, 8)
     rounds, _ = play(Policy(names(64), "seed", 6, racks=where), slow())

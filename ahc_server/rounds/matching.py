@@ -6,8 +6,12 @@ import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from ahc_server.pairing import Pair
+
+#: "mixed": racks are crossed in even rounds and left alone in odd ones; "across": crossed in all.
+Load = Literal["mixed", "across"]
 
 #: A partner is looked for among so many of the next ones.
 _LOOK_AHEAD = 64
@@ -34,12 +38,15 @@ def matching(
     met: Counter[Pair],
     racks: Mapping[str, str] | None = None,
     wishes: Sequence[Wish] = (),
+    load: Load = "mixed",
 ) -> list[Pair]:
     """Round ``number``: ⌊n/2⌋ disjoint pairs. Wishes come first, in their order; who has met (``met``, by ``pair_key``)
     meets again only where nobody else is free. Of an odd number the one rests that has met most.
 
-    Where racks are known, even rounds load the uplinks (partners in other racks), odd rounds leave them idle (partners in
-    the same rack): a card shows in both, an uplink in the first alone. The same arguments give the same pairs.
+    Where racks are known, even rounds load the uplinks in full: half of the racks meet the other half and send first, all of
+    their nodes at once. Odd rounds leave the uplinks idle (partners in the same rack): a card shows in both, an uplink in the
+    first alone. With ``load`` "across" every round is of the first kind; without racks its halves are random. The same
+    arguments give the same pairs.
     """
     chance = random.Random(f"{seed} {number}")  # a text is hashed by SHA-512: the same everywhere
     order = list(names)
@@ -47,9 +54,12 @@ def matching(
     taken: set[str] = set()
     pairs: list[Pair] = []
 
-    def take(one: str, other: str) -> None:
+    def take_so(one: str, other: str) -> None:
         taken.update((one, other))
-        pairs.append((one, other) if chance.random() < 0.5 else (other, one))
+        pairs.append((one, other))
+
+    def take(one: str, other: str) -> None:
+        take_so(*((one, other) if chance.random() < 0.5 else (other, one)))
 
     for wish in wishes:
         if wish.one in taken:
@@ -62,10 +72,49 @@ def matching(
         meetings = Counter(name for pair in met.elements() for name in pair)
         free.remove(max(free, key=lambda name: meetings[name]))
     of = racks or {}
-    if racks is not None and number % 2:
+    if load == "across" or (racks is not None and number % 2 == 0):
+        free = _across(free, of, chance, met, take_so)
+    elif racks is not None:
         free = _inside(free, of, met, take)
     _pair_up(free, met, lambda one, other: one not in of or of[one] != of.get(other), take)
     return pairs
+
+
+def _across(
+    free: Sequence[str],
+    racks: Mapping[str, str],
+    chance: random.Random,
+    met: Counter[Pair],
+    take: Callable[[str, str], None],
+) -> list[str]:
+    """Pair up half of the racks with the other half, sending end first; answers who is left. Were the halves mixed, an uplink
+    would carry half of its nodes at a time, and one at half of its rate would show nothing."""
+    leaves = sorted({racks[name] for name in free if name in racks})
+    chance.shuffle(leaves)
+    size = Counter(racks.get(name) for name in free)
+    halves: tuple[set[str], set[str]] = (set(), set())
+    count = [0, 0]
+    for leaf in sorted(leaves, key=lambda leaf: -size[leaf]):
+        smaller = int(count[1] < count[0])
+        halves[smaller].add(leaf)
+        count[smaller] += size[leaf]
+    sides: tuple[list[str], list[str]] = ([], [])
+    for name in free:
+        if name in racks:
+            sides[int(racks[name] in halves[1])].append(name)
+    for name in free:
+        if name not in racks:
+            sides[int(len(sides[1]) < len(sides[0]))].append(name)
+    left = list(reversed(sides[1]))
+    alone = []
+    for one in sides[0]:
+        if not left:
+            alone.append(one)
+            continue
+        near = range(len(left) - 1, max(-1, len(left) - 1 - _LOOK_AHEAD), -1)
+        new = next((place for place in near if not met[pair_key(one, left[place])]), len(left) - 1)
+        take(one, left.pop(new))
+    return alone + left
 
 
 def _inside(
