@@ -32,7 +32,8 @@ def sums(most: float, after: float, *, noise: float, seed: int) -> np.ndarray:
 # ── growth ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-@given(st.floats(6.0, 30.0), st.floats(-0.1, 0.1), st.integers(0, 10_000), st.floats(1e-3, 1e12))
+# A bend with four steps behind it: with fewer, noise of 2 % moves the slope after it by up to 0.15, and the sum only slows.
+@given(st.floats(6.0, 24.0), st.floats(-0.1, 0.0), st.integers(0, 10_000), st.floats(1e-3, 1e12))
 def test_a_bend_is_found_where_it_is_whatever_the_unit(
     most: float, after: float, seed: int, unit: float
 ) -> None:
