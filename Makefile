@@ -16,6 +16,7 @@ demo: install
 	$(VENV)/bin/ahc lab --nodes 6 --break n3=slow-disk --break n5=slow-nic --plan quick --check
 
 test: install lint
+	@sh .ci/packages test
 	$(VENV)/bin/pytest
 
 lint: install
