@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ahc_server.judge.localise.doubt import normal_of
 from ahc_server.judge.localise.grouped import medians_by, peers_by, sums_by
 from ahc_server.judge.localise.noise import densest, log_chance, noise_of
 from ahc_server.judge.localise.racks import seen_racks
@@ -52,6 +53,14 @@ def test_no_interval_that_holds_half_is_shorter(values: list[float]) -> None:
 def test_the_chance_of_a_deviation_is_the_normal_distributions(z: float) -> None:
     exact = math.log(0.5 * math.erfc(-z / math.sqrt(2)))
     assert float(log_chance(np.array(z))) == pytest.approx(exact, rel=0.005)
+
+
+@pytest.mark.parametrize(
+    ("freedom", "t", "chance"), [(4.0, -3.747, 0.01), (7.0, -4.785, 0.001), (10.0, -1.812, 0.05)]
+)
+def test_a_students_t_is_as_improbable_as_its_normal_deviate(freedom: float, t: float, chance: float) -> None:
+    """Against the printed table of the distribution."""
+    assert math.exp(float(log_chance(np.array(normal_of(t, freedom))))) == pytest.approx(chance, rel=0.05)
 
 
 @pytest.mark.parametrize(("freedom", "seen"), [(2.0, (2.0, 2.8)), (50.0, (4.5, 5.0))])

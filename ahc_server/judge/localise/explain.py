@@ -69,6 +69,14 @@ def explain(
     return Explanation(state.taken, expected, scale, misfit + len(state.taken) * state.price)
 
 
+def expected_of(taken: Sequence[Taken], flows: int) -> Floats:
+    """What the elements leave of each flow (k,), ln, 0 is all."""
+    best = np.zeros(flows)
+    for each in taken:
+        best[each.flows] = np.minimum(best[each.flows], each.suffered)
+    return best
+
+
 class _State:
     def __init__(self, value: Floats, families: Sequence[Family], noise: FlowNoise, far: Bools) -> None:
         self.value = value
@@ -83,11 +91,7 @@ class _State:
     def expected(self, without: Taken | None = None) -> Floats:
         if without is None:
             return self._best
-        best = np.zeros(len(self.value))
-        for each in self.taken:
-            if each is not without:
-                best[each.flows] = np.minimum(best[each.flows], each.suffered)
-        return best
+        return expected_of([each for each in self.taken if each is not without], len(self.value))
 
     def scale(self, expected: Floats | None = None) -> Floats:
         best = self._best if expected is None else expected

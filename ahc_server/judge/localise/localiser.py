@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from ahc_server.judge.arrays import Bools, Floats, Ints
-from ahc_server.judge.localise.explain import Explanation, explain
+from ahc_server.judge.localise.doubt import certain
+from ahc_server.judge.localise.explain import Explanation, expected_of, explain
 from ahc_server.judge.localise.families import Family, leaf_families, node_families
 from ahc_server.judge.localise.levels import kinds, usual
 from ahc_server.judge.localise.model import Flows, Network
@@ -24,6 +25,8 @@ _SETTLED = 0.1
 _RATE_FLOORS = (-float(np.log1p(-0.06)), -float(np.log1p(-0.025)))
 _RTT_FLOORS = (float(np.log1p(0.25)), float(np.log1p(0.15)))
 LEAF_FLOORS = {"rate": -float(np.log1p(-0.14)), "rtt": float(np.log1p(0.25))}
+#: Noise of rates and of round trips that is taken for granted where few flows tell (ln).
+_SPREADS = (0.015, 0.05)
 #: In small groups differences up to this many times the floor tell nothing.
 _FEW, _FEW_FACTOR = 12, 1.5
 #: Flows that are faster than usual by so many spreads; where they are this part of all, the usual may be what they are.
@@ -58,7 +61,8 @@ class Reading:
 
 @dataclass(frozen=True)
 class Question:
-    """What is read: ``logs`` (j,) of some flows. ``ways``: whether directions differ."""
+    """What is read: ``logs`` (j,) of some flows. ``ways``: whether directions differ; ``spread``: the noise that
+    is taken for granted."""
 
     network: Network
     number: Ints
@@ -67,6 +71,7 @@ class Question:
     kind: Ints
     floors: tuple[float, float]
     ways: bool
+    spread: float
 
     def families(self, leaf: Ints, load: Floats) -> list[Family]:
         return [
@@ -93,7 +98,7 @@ def read_rates(network: Network, near: Bools | None, without: set[int]) -> Readi
         return None
     some = _some(flows, number)
     kind = kinds(some, network.leaf, network.speed, None if near is None else near[number], network.host)
-    return read(Question(network, number, some, np.log(some.rate), kind, _RATE_FLOORS, ways=True))
+    return read(Question(network, number, some, np.log(some.rate), kind, _RATE_FLOORS, True, _SPREADS[0]))
 
 
 def read_times(network: Network, near: Bools | None) -> Reading | None:
@@ -103,7 +108,7 @@ def read_times(network: Network, near: Bools | None) -> Reading | None:
         return None
     some = _some(network.flows, number)
     kind = kinds(some, network.leaf, None, None if near is None else near[number], network.host)
-    return read(Question(network, number, some, -np.log(some.rtt_us), kind, _RTT_FLOORS, ways=False))
+    return read(Question(network, number, some, -np.log(some.rtt_us), kind, _RTT_FLOORS, False, _SPREADS[1]))
 
 
 def _some(flows: Flows, number: Ints) -> Flows:
@@ -134,7 +139,18 @@ def read(question: Question) -> Reading:
             other = _settled(question, leaf, first=best)
             if other.explanation.cost < best.explanation.cost:
                 best = other
-    return best
+    return _certain(question, best)
+
+
+def _certain(question: Question, reading: Reading) -> Reading:
+    """Without what so few flows cannot prove."""
+    found = reading.explanation
+    candidates = sum(family.groups for family in reading.families)
+    left = certain(reading.value, found.taken, question.kind, candidates, question.spread)
+    if len(left) == len(found.taken):
+        return reading
+    expected = expected_of(left, len(reading.logs))
+    return replace(reading, explanation=replace(found, taken=left, expected=expected))
 
 
 def _starts(question: Question, first: Reading) -> Iterator[Bools]:
