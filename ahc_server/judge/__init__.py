@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -36,8 +36,9 @@ from ahc_server.judge.groups import Grouping, group_nodes
 from ahc_server.judge.hardware import hardware_of
 from ahc_server.judge.health import ill_parts, merged
 from ahc_server.judge.health_peers import beside_peers
+from ahc_server.judge.localise import Answer
 from ahc_server.judge.model import Counts, Finding, Group, NodeVerdict, Report, Verdict
-from ahc_server.judge.network import examine_run, pair_runs, wiring, write_capacities
+from ahc_server.judge.network import PairRun, Wiring, examine_run, pair_runs, wiring, write_capacities
 from ahc_server.judge.oddities import odd_nodes, oddities
 from ahc_server.judge.populations import populations
 from ahc_server.judge.rampup import judge_rampups
@@ -55,12 +56,15 @@ _RANK = {"fail": 0, "warn": 1, "info": 2}
 class Judgement:
     """The report, and the tests behind it, group by group, for those who want to see every value.
 
-    ``nodes`` are the display ids by row, which ``GroupTest.matrix.rows`` refers to.
+    ``nodes`` are the display ids by row, which ``GroupTest.matrix.rows`` refers to; so do ``runs``, the tests of pairs with what
+    the localiser makes of them, and ``wiring``.
     """
 
     report: Report
     nodes: list[str]
     tests: list[GroupTest]
+    runs: list[tuple[PairRun, Answer]] = field(default_factory=list)
+    wiring: Wiring | None = None
 
 
 def judge_session(session: Session, *, generated_at: str, limits: Tables | None = None) -> Report:
@@ -151,7 +155,7 @@ def judge(session: Session, *, generated_at: str, limits: Tables | None = None) 
         notes=[*by, *report.notes, *ramps.notes, *notes(runs, fleet.names), *again.notes()],
         rampups=ramps.rampups or msgspec.UNSET,
     )
-    return Judgement(report=report, nodes=fleet.names, tests=tests)
+    return Judgement(report=report, nodes=fleet.names, tests=tests, runs=runs, wiring=known)
 
 
 def _ungrouped(grouping: Grouping, fleet: Fleet) -> Coverage:

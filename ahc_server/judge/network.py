@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from ahc_agent.facts import Inventory
 from ahc_agent.wire.messages import PairOutcome
 from ahc_server.flows import FlowTable
-from ahc_server.judge.arrays import Floats, Ints
+from ahc_server.judge.arrays import Bools, Floats, Ints
 from ahc_server.judge.features import CellWriter, Metric
 from ahc_server.judge.localise import Answer, Flows, Network, Own, localise
 from ahc_server.session import NodeRecord, OutcomeRecord, Session
@@ -248,7 +248,25 @@ def examine_run(run: PairRun, nodes: int, known: Wiring | None = None, lost: Ite
         None if known is None or not known.differs else known.speed,
         None if known is None else known.host,
     )
-    return localise(network, {protocol: of[keep] for protocol, of in run.times.items()})
+    answer = localise(network, {protocol: of[keep] for protocol, of in run.times.items()})
+    return answer if np.all(keep) else _of_all_flows(answer, keep)
+
+
+def _of_all_flows(answer: Answer, keep: Bools) -> Answer:
+    """An answer about the flows ``keep`` (k,), numbered as all of them are."""
+    number = np.flatnonzero(keep)
+
+    def spread(usual: Floats) -> Floats:
+        of_all = np.full(len(keep), np.nan)
+        of_all[number] = usual
+        return of_all
+
+    return replace(
+        answer,
+        culprits=[replace(each, flows=number[each.flows]) for each in answer.culprits],
+        usual=None if answer.usual is None else spread(answer.usual),
+        usual_times={protocol: spread(of) for protocol, of in answer.usual_times.items()},
+    )
 
 
 def write_capacities(run: PairRun, nodes: int, to: CellWriter, answer: Answer | None = None) -> None:

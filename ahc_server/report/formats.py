@@ -22,7 +22,7 @@ class Drawing:
 
 
 def _text(of: Drawing) -> str:
-    return draw_text(of.judgement, of.sections, width=of.width, color=of.color)
+    return draw_text(of.judgement, of.sections, inventories=of.inventories, width=of.width, color=of.color)
 
 
 def _json(of: Drawing) -> str:

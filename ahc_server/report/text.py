@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import click
 
+from ahc_agent.facts import Inventory
 from ahc_server.judge import Judgement, wording
 from ahc_server.judge.model import Report
 from ahc_server.report import words
@@ -36,13 +38,23 @@ class Sections:
 
 
 def draw_text(
-    judgement: Judgement, sections: Sections | None = None, *, width: int = 120, color: bool = False
+    judgement: Judgement,
+    sections: Sections | None = None,
+    *,
+    inventories: Mapping[str, Inventory] | None = None,
+    width: int = 120,
+    color: bool = False,
 ) -> str:
-    """The report in lines of at most ``width`` characters, ``color`` with terminal colours."""
+    """The report in lines of at most ``width`` characters, ``color`` with terminal colours. ``inventories``: by node id, for the
+    switch ports of cables."""
     show = sections or Sections()
     report = judgement.report
     lines = [*_head(report, color), *_groups(report, width, show.groups or show.full)]
     lines += _findings(report, width, color, everything=show.outliers or show.full)
+    if judgement.runs:
+        from ahc_server.report.network.text import network_lines
+
+        lines += network_lines(judgement, inventories or {}, width, full=show.full)
     lines += _notes(report, width, everything=show.full)
     lines += rampup_lines(report, width)
     if show.categories or show.full:

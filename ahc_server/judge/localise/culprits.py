@@ -57,13 +57,24 @@ def localise(network: Network, times: Mapping[str, Floats] | None = None) -> Ans
         found += _paths(network, rate)
         answer.sending = sending(rate, network.nodes, network.speed)
         answer.receiving = receiving(rate, network.nodes, network.speed)
+        answer.usual = _usual(rate, len(network.flows), 1.0)
+        answer.leaf = rate.leaf
     for protocol, each in zip(by_protocol, timed, strict=True):
         rtt = read_times(each, near)
         if rtt is not None:
             found = _joined(found, _Teller(each, rtt, "rtt").culprits())
             answer.answering[protocol] = answering(rtt, network.nodes)
+            answer.usual_times[protocol] = _usual(rtt, len(network.flows), -1.0)
+            answer.leaf = rtt.leaf if answer.leaf is None else answer.leaf
     answer.culprits = sorted(found, key=lambda each: (each.log_p, each.nodes))
     return answer
+
+
+def _usual(reading: Reading, flows: int, sign: float) -> Floats:
+    """What each flow (k,) should do, NaN for those that the reading is not about."""
+    usual = np.full(flows, np.nan)
+    usual[reading.number] = np.exp(sign * reading.usual)
+    return usual
 
 
 def _joined(found: list[Culprit], by_times: Sequence[Culprit]) -> list[Culprit]:

@@ -86,10 +86,14 @@ class Own:
 class Answer:
     """``culprits``, the clearest first. ``slower``: rows of nodes whose cards are of a slower kind, as far as flows tell.
     ``sending``, ``receiving`` and ``answering`` (by protocol): what each node does for its own part, None where nothing was
-    measured."""
+    measured. ``usual`` (k,) in bytes/s, ``usual_times`` (by protocol, k,) in µs: what a healthy flow in the place of each would
+    do, NaN where that was not reckoned. ``leaf`` (n,): the racks that it was reckoned with, told or inferred."""
 
     culprits: list[Culprit] = field(default_factory=list)
     slower: list[int] = field(default_factory=list)
     sending: Own | None = None
     receiving: Own | None = None
     answering: dict[str, Own] = field(default_factory=dict)
+    usual: Floats | None = None
+    usual_times: dict[str, Floats] = field(default_factory=dict)
+    leaf: Ints | None = None
