@@ -158,7 +158,7 @@ def test_a_bad_core_stands_below_the_cores_of_its_node() -> None:
     assert np.abs(found.distance[3]).max() < 0.01
 
 
-def test_a_glitch_in_one_of_two_measurements_of_a_core_is_none() -> None:
+def test_a_core_is_bad_where_two_measurements_agree_and_in_doubt_where_computing_alone_says_so() -> None:
     """Computing and small blocks follow the same clock: the better of the two counts."""
     away, cached = fleet(), fleet()[::-1].copy()
     away[2, 5] -= 0.5
@@ -166,9 +166,11 @@ def test_a_glitch_in_one_of_two_measurements_of_a_core_is_none() -> None:
     cached[3, 1] -= 0.4
     cached[6, 0] -= 0.7
     found = gathered(away, [], cached)["core"]
-    assert found.distance[2, 5] > -0.01 and found.distance[6, 0] > -0.01
+    assert found.distance[6, 0] > -0.01
     assert found.distance[3, 1] == pytest.approx(-0.4, abs=0.01)
-    assert not found.single.any()
+    # The clock may be slow where blocks do not show it: one value of one run, told and not believed.
+    assert found.distance[2, 5] == pytest.approx(-0.5, abs=0.01)
+    assert list(zip(*np.nonzero(found.single), strict=True)) == [(2, 5)]
 
 
 # ── throttling ───────────────────────────────────────────────────────────────────────────────────

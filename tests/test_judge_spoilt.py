@@ -121,6 +121,56 @@ def test_a_core_that_two_kinds_of_blocks_agree_on_is_bad(slow: dict[str, float |
     assert "loops/s where its 23 peers have" in found.summary
 
 
+ALL_AT_ONCE: Metric = ("cpu", "all", "loops_per_s", "loops/s", True, 400.0, 1.0)
+
+
+@pytest.mark.parametrize("loss", [0.15, 0.5])
+def test_one_value_of_a_core_makes_its_node_unknown_and_accuses_it_of_nothing(loss: float) -> None:
+    fleet = machines(Fleet(24).benchmarks(of_cores(8)), cores=8)
+    report = judge(times(fleet, "n5", "core3", {"loops": 1 - loss}))
+    assert [(node.id, node.verdict) for node in report.nodes if node.verdict != "pass"] == [("n5", "unknown")]
+    [found] = report.findings
+    assert (found.component, found.kind, found.severity) == ("cpu", "not-measured", "info")
+    assert "in 1 of 5 metrics" in found.summary and "repeat" in found.summary
+
+
+@pytest.mark.parametrize("loss", [0.15, 0.5])
+def test_a_core_that_is_slow_in_computing_alone_is_bad_where_all_cores_together_lost_its_share(
+    loss: float,
+) -> None:
+    fleet = machines(Fleet(24).benchmarks((*of_cores(8), ALL_AT_ONCE)), cores=8)
+    times(fleet, "n5", "core3", {"loops": 1 - loss})
+    [found] = serious(judge(times(fleet, "n5", "all", {"loops": 1 - loss / 8})))
+    assert (found.component, found.nodes) == ("cpu", ["n5"])
+    assert "CPU core 3: " in found.summary
+
+
+@pytest.mark.parametrize("together", [1.0, 0.5])
+def test_all_cores_together_that_lost_nothing_or_far_too_much_do_not_speak_for_a_bad_core(
+    together: float,
+) -> None:
+    fleet = machines(Fleet(24).benchmarks((*of_cores(8), ALL_AT_ONCE)), cores=8)
+    times(fleet, "n5", "core3", {"loops": 0.7})
+    report = judge(times(fleet, "n5", "all", {"loops": together}))
+    assert serious(report) == []
+    assert {node.id for node in report.nodes if node.verdict == "unknown"} == {"n5"}
+
+
+def test_both_threads_of_a_core_that_are_slow_in_computing_alone_are_a_bad_core() -> None:
+    fleet = machines(Fleet(24).benchmarks(of_cores(16)), cores=16)
+    for thread in ("core3", "core11"):
+        times(fleet, "n5", thread, {"loops": 0.8})
+    [found] = serious(judge(fleet))
+    assert (found.component, found.nodes) == ("cpu", ["n5"])
+    assert "CPU core 3, core 11: " in found.summary
+
+
+def test_two_spoilt_values_of_two_cores_that_lost_unlike_are_no_finding() -> None:
+    fleet = machines(Fleet(24).benchmarks(of_cores(8)), cores=8)
+    times(fleet, "n5", "core3", {"loops": 0.8})
+    assert serious(judge(times(fleet, "n5", "core6", {"loops": 0.3}))) == []
+
+
 @pytest.mark.parametrize("cores", [range(8), range(4, 8)], ids=["all", "a socket"])
 @pytest.mark.parametrize("loss", [0.05, 0.1, 0.3])
 def test_memory_that_slow_cores_slow_is_no_second_finding(cores: Sequence[int], loss: float) -> None:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ahc_agent.facts import Inventory
-from ahc_server.judge.arrays import Floats, Ints
+from ahc_server.judge.arrays import MAD_TO_SIGMA, Bools, Floats, Ints
 from ahc_server.judge.evidence import Evidence, Gatherer, Parts, against_others, nearest
 from ahc_server.judge.noise import medians, middles
 
@@ -28,6 +28,14 @@ _MOST_UNREST = 0.3
 _LEAST_CORES_OF_UNREST = 4
 #: A socket needs so many of its cores measured to be compared.
 _LEAST_CORES = 2
+#: A core that is slow in computing alone: by at least this, and by so many spreads of what cores stray.
+_LONE_LOSS, _LONE_SPREADS = 0.06, 10.0
+#: Blocks that lost this part of what computing lost agree with it.
+_AGREES = 0.5
+#: The two threads of a core lose alike: within this ratio.
+_TWINS_ALIKE = 1.5
+#: What all cores do together falls by the share of the slow ones, within these factors, and by so many spreads.
+_SHARE, _SHARE_SPREADS, _LEAST_SPREAD = (0.5, 2.0), 3.0, 0.0005
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,19 +167,27 @@ def ranges(numbers: Iterable[int]) -> str:
 
 
 def single_cores(
-    of: Gatherer, computing: Evidence, also: Sequence[Evidence], layouts: Sequence[Layout]
+    of: Gatherer,
+    computing: Evidence,
+    also: Sequence[Evidence],
+    layouts: Sequence[Layout],
+    together: Floats | None = None,
 ) -> None:
     """Add each core against its node's cores, and their unrest. ``also``: what blocks of memory say of the same cores, those
-    that fit the caches first. Two of all have to agree: a core is as bad as the second worst says."""
+    that fit the caches first; ``together`` (n,): what all cores do at once. Two of all have to agree: a core is as bad as
+    the second worst says, unless it is slow in computing alone: see ``_alone_slow``."""
     stray = computing.distance - medians(computing.distance, 1)[:, None]
     agreed, single, columns = stray, computing.single, list(computing.columns)
     if also:
         others = [each.distance - medians(each.distance, 1)[:, None] for each in also]
         ordered = np.sort(np.stack([stray, *others]), axis=0)
         # What does not fit the caches need not follow the clock: where one of the first two is lost, the other must do.
-        alone = np.isnan(stray) | np.isnan(others[0])
-        agreed = np.where(alone, np.fmax(stray, others[0]), ordered[1])
-        single = computing.single & alone
+        lost = np.isnan(stray) | np.isnan(others[0])
+        agreed = np.where(lost, np.fmax(stray, others[0]), ordered[1])
+        slow = _alone_slow(stray, agreed, lost)
+        backed = _backed(slow, stray, together, _level(computing.distance)) | ~computing.single
+        agreed = np.where(slow, stray, agreed)
+        single = computing.single & (lost | slow) & ~(slow & backed)
         columns = [np.concatenate(each) for each in zip(columns, *(one.columns for one in also), strict=True)]
     of.found.append(
         Evidence(
@@ -200,6 +216,36 @@ def single_cores(
             single=nothing.astype(bool),
         )
     )
+
+
+def _alone_slow(stray: Floats, agreed: Floats, lost: Bools) -> Bools:
+    """Cores (n, cores) of which computing alone tells that they are far slower than the others, one or two of a node.
+
+    One value of one run may be spoilt. It is a fault where something else shows it (``_backed``), and else in doubt.
+    """
+    spread = MAD_TO_SIGMA * float(np.nan_to_num(medians(np.abs(stray).ravel(), 0)))
+    with np.errstate(invalid="ignore"):
+        slow = stray < -max(_LONE_LOSS, _LONE_SPREADS * spread)
+        slow &= lost | ~(agreed < _AGREES * stray)
+    return np.asarray(slow & (np.sum(slow, axis=1, keepdims=True) <= 2), dtype=bool)
+
+
+def _backed(slow: Bools, stray: Floats, together: Floats | None, level: Floats) -> Bools:
+    """Nodes (n, 1) whose slow cores show twice: two of them lost alike, as the threads of a core do, or what all cores do
+    together (n,) lost their share. ``level`` (n,): of the node's cores."""
+    loss = np.where(slow, -stray, 0.0)
+    least = np.min(np.where(slow, loss, np.inf), axis=1)
+    backed = (np.sum(slow, axis=1) == 2) & (np.max(loss, axis=1) < _TWINS_ALIKE * least)
+    if together is not None:
+        share = np.sum(-np.expm1(-loss), axis=1) / np.maximum(_known(stray), 1)
+        fell = level - together
+        fell = fell - medians(fell, 0)
+        spread = max(float(np.nan_to_num(MAD_TO_SIGMA * medians(np.abs(fell), 0))), _LEAST_SPREAD)
+        with np.errstate(invalid="ignore"):
+            backed |= (fell > np.maximum(_SHARE[0] * share, _SHARE_SPREADS * spread)) & (
+                fell < _SHARE[1] * share
+            )
+    return np.asarray(backed[:, None], dtype=bool)
 
 
 def _unrest(stray: Floats) -> Floats:

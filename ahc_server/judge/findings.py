@@ -197,9 +197,12 @@ class _Teller:
             f"{what}{wording.quantity(metric, value, expected)} where {whose} have "
             f"{wording.quantity(metric, expected)} ({wording.percent(value / expected - 1)})"
         )
-        alike = len([c for c in score.columns if not np.isnan(self.test.found.effect[place, c])]) - 1
-        if alike > 1:
-            said += f", {wording.percent(effect)} in the middle of {alike + 1} metrics"
+        effects = self.test.found.effect[place, score.columns]
+        known, carry = int(np.sum(~np.isnan(effects))), int(np.sum(effects < _CARRIES * effect))
+        if score.kind == "core" and 2 * carry < known:
+            said += f", in {carry} of {known} metrics"
+        elif known > 2:
+            said += f", {wording.percent(effect)} in the middle of {known} metrics"
         return said
 
     def _tail(self, place: int, sheep: Sheep, direction: Direction | None) -> str:

@@ -52,7 +52,9 @@ def _computing(of: Gatherer, layouts: Sequence[Layout], is_enough: bool) -> None
             for each in (small, large)
             if len(each) == len(single)
         ]
-        single_cores(of, computing, also if small else [], layouts)
+        at_once = of.parts(lambda r: r.kind == "compute" and r.part == "all")
+        together = of.joined(at_once).distance[:, 0] if at_once else None
+        single_cores(of, computing, also if small else [], layouts, together)
     sockets = of.parts(lambda r: r.kind == "compute" and r.part.startswith("socket"))
     of.level("cpu", "cpu", sockets)
     of.contrast("socket", "cpu", sockets)

@@ -130,7 +130,9 @@ def _levels(matrix: Matrix, sign: Floats, distance: Floats, thresholds: Threshol
 def _ladder(groups: Sequence[Sequence[Score]]) -> Floats:
     """ln p of all nodes of the fleet, each by its clearest score that matters; sorted, the clearest first."""
     clearest = [
-        np.min(np.stack([np.where(s.distance < -s.floor, s.log_p, 0.0) for s in scores]), axis=0)
+        np.min(
+            np.stack([np.where((s.distance < -s.floor) & ~_doubted(s), s.log_p, 0.0) for s in scores]), axis=0
+        )
         for scores in groups
         if scores
     ]
@@ -200,6 +202,12 @@ def _test(
     )
 
 
+def _doubted(score: Score) -> Bools:
+    """Cores that one value of one run speaks against (n,), though more is measured of them; where nothing else sees a core, its
+    one value must do. They are no finding, and must not bring the bar closer for others."""
+    return score.single & (score.kind == "core" and len(score.columns) > 1)
+
+
 def _supported(scores: Sequence[Score], way: Floats) -> Bools:
     """Which scores rest on more than one value of one run, or have another beside them that points the same way (n, s).
 
@@ -208,8 +216,10 @@ def _supported(scores: Sequence[Score], way: Floats) -> Bools:
     supported = np.ones(way.shape, dtype=bool)
     known = ~np.isnan(way)
     for number, score in enumerate(scores):
-        # Nothing else sees a single core.
-        if not np.any(score.single) or score.kind == "core":
+        if not np.any(score.single):
+            continue
+        if score.kind == "core":
+            supported[:, number] = ~_doubted(score)
             continue
         others = [
             other
