@@ -1,6 +1,7 @@
-"""The table of the localiser's goals on labelled networks, beside a simple rule.
+"""The table of the localiser's goals on labelled networks, beside simple rules.
 
 .venv/bin/python -m benchmarks.judge_networks --seeds 0:60
+.venv/bin/python -m benchmarks.judge_networks --seeds 0:60 --fabric second --rule report --rule threshold
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from collections.abc import Callable
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from ahc_server.judge.localise import localise
-from benchmarks.networks.generate import LAST_LOOK, Network, Plan, generate
+from benchmarks.networks import second
+from benchmarks.networks.generate import LAST_LOOKS, Network, Plan, generate, is_kept
 from benchmarks.networks.read import answers_of, network_of
+from benchmarks.networks.rules import imported, threshold, threshold_by_leaf
 from benchmarks.networks.score import Answer, Result, figures, score
 
 
@@ -23,13 +26,21 @@ def current(network: Network) -> list[Answer]:
     return answers_of(localise(network_of(network.document)), network.names)
 
 
-RULES: dict[str, Callable[[Network], list[Answer]]] = {"current": current}
+RULES: dict[str, Callable[[Network], list[Answer]]] = {
+    "current": current,
+    "report": imported,
+    "threshold": threshold,
+    "threshold-by-leaf": threshold_by_leaf,
+}
+_BY_DEFAULT = ["current", "threshold", "threshold-by-leaf"]
 
 
-def run(seeds: range, rules: list[str], *, last_look: bool = False) -> dict[str, list[Result]]:
+def run(
+    seeds: range, rules: list[str], *, last_look: bool = False, fabric: str = "first"
+) -> dict[str, list[Result]]:
     scored: dict[str, list[Result]] = {name: [] for name in rules}
     for seed in seeds:
-        network = generate(seed, last_look=last_look)
+        network = second.generate(seed) if fabric == "second" else generate(seed, last_look=last_look)
         for name in rules:
             start = time.perf_counter()
             answers = RULES[name](network)
@@ -104,11 +115,17 @@ def main() -> None:
     )
     options.add_argument("--seeds", type=seeds, default=range(60), help="FIRST:END, END not included")
     options.add_argument(
-        "--rule", action="append", choices=sorted(RULES), help="may be repeated; all by default"
+        "--rule",
+        action="append",
+        choices=sorted(RULES),
+        help=f"may be repeated; {', '.join(_BY_DEFAULT)} by default. report: by ahc import and ahc report",
     )
+    options.add_argument("--fabric", choices=("first", "second"), default="first", help="which generator")
     options.add_argument("--detail", action="store_true", help="also every miss and every false answer")
     options.add_argument(
-        "--last-look", action="store_true", help=f"allow the seeds {LAST_LOOK.start} to {LAST_LOOK.stop - 1}"
+        "--last-look",
+        action="store_true",
+        help=f"allow the kept seeds {' and '.join(f'{each.start}:{each.stop}' for each in LAST_LOOKS)}",
     )
     options.add_argument("--rounds", action="store_true", help="how many rounds it takes instead")
     options.add_argument("--nodes", type=int, default=1024)
@@ -117,9 +134,9 @@ def main() -> None:
     if chosen.rounds:
         print(rounds_needed(chosen.seeds, chosen.nodes, chosen.noise))
         return
-    if not chosen.last_look and any(seed in LAST_LOOK for seed in chosen.seeds):
+    if chosen.fabric == "first" and not chosen.last_look and any(map(is_kept, chosen.seeds)):
         options.error("these seeds are kept for the last look: say --last-look if this is it")
-    scored = run(chosen.seeds, chosen.rule or list(RULES), last_look=chosen.last_look)
+    scored = run(chosen.seeds, chosen.rule or _BY_DEFAULT, last_look=chosen.last_look, fabric=chosen.fabric)
     print(table(scored))
     if chosen.detail:
         for name, results in scored.items():
