@@ -2,11 +2,11 @@
 
 .venv/bin/python -m benchmarks.network_rounds --nodes 64 --nodes 1024 --nodes 4096 --seeds 0:10
 
-Every network has racks and uplinks that carry all at once. It is healthy, or 1 to 5 of one kind are broken: cards (one or both
-sides slower by a tenth to 45 %), cables (loss: both directions collapse), uplinks of a leaf (25 to 60 % gone), the way between
-two leaves (half gone), single pairs (a third to two thirds gone), links that are down. Flows stray by 2 % with heavy tails
-(Student's t, 4 degrees of freedom), cards differ by half a percent, one flow of a thousand is a glitch. ``--untold``: no agent
-heard its switch.
+Every network has racks and uplinks that carry all at once. It is healthy, or 1 to 5 of one kind are broken (of uplinks and ways a
+quarter of the racks at most): cards (one or both sides slower by a tenth to 45 %), cables (loss: both directions collapse),
+uplinks of a leaf (25 to 60 % gone), the way between two leaves (half gone), single pairs (a third to two thirds gone), links
+that are down. Flows stray by 2 % with heavy tails (Student's t, 4 degrees of freedom), cards differ by half a percent, one flow
+of a thousand is a glitch. ``--untold``: no agent heard its switch.
 
 Found and false are elements that the localiser names after the last round. ``in vain``: a round that ``auto`` took after what it
 had was enough, as 6 rounds would have named the same.
@@ -75,7 +75,9 @@ def case(nodes: int, kind: str, seed: int, *, told: bool = True) -> Case:
         leaf=leaf, tx=card[0], rx=card[1], up=uplink, down=uplink.copy(), rtt_us=np.full(nodes, 8.0), hop_us=4.0,
         leaf_us=np.zeros(len(uplink)), loss=np.ones(nodes), dead=np.zeros(nodes, dtype=bool), pair={},
     )  # fmt: skip
-    broken = {_break(fabric, kind, random) for _ in range(0 if kind == "healthy" else 1 + seed % 5)}
+    most = max(1, len(uplink) // 4) if kind in ("uplink", "link") else nodes
+    many = 0 if kind == "healthy" else min(most, 1 + seed % 5)
+    broken = {_break(fabric, kind, random) for _ in range(many)}
     names = [f"n{number}" for number in range(nodes)]
     racks = {name: f"leaf{leaf[row]:03d}" for row, name in enumerate(names)} if told else {}
     return Case(fabric, names, racks, broken, random)

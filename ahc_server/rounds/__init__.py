@@ -4,6 +4,7 @@
 
     history     what the pairs of earlier rounds brought
     suspicion   from these: who is beyond suspicion, who is not, which single pairs are odd
+    doubts      with what the localiser names: what is still open, and who should meet whom to settle it
     matching    random disjoint pairs, some of them as wished
     policy      how many rounds, and what is wished for in them
     leaf        which switch a node hangs on
@@ -16,11 +17,22 @@ from __future__ import annotations
 
 from ahc_server.rounds.history import History, Meeting
 from ahc_server.rounds.leaf import leaf_of
-from ahc_server.rounds.policy import ALL_PAIRS_UP_TO, LEAST_ROUNDS, MOST_ROUNDS, Policy, Rounds, is_chosen
+from ahc_server.rounds.policy import (
+    ALL_PAIRS_UP_TO,
+    BISECTION_ROUNDS,
+    BUDGET_S,
+    LEAST_ROUNDS,
+    MOST_ROUNDS,
+    Policy,
+    Rounds,
+    is_chosen,
+)
 from ahc_server.rounds.unseen import unseen
 
 __all__ = [
     "ALL_PAIRS_UP_TO",
+    "BISECTION_ROUNDS",
+    "BUDGET_S",
     "LEAST_ROUNDS",
     "MOST_ROUNDS",
     "History",

@@ -88,33 +88,64 @@ def _across(
     take: Callable[[str, str], None],
 ) -> list[str]:
     """Pair up half of the racks with the other half, sending end first; answers who is left. Were the halves mixed, an uplink
-    would carry half of its nodes at a time, and one at half of its rate would show nothing."""
-    leaves = sorted({racks[name] for name in free if name in racks})
-    chance.shuffle(leaves)
-    size = Counter(racks.get(name) for name in free)
-    halves: tuple[set[str], set[str]] = (set(), set())
-    count = [0, 0]
-    for leaf in sorted(leaves, key=lambda leaf: -size[leaf]):
-        smaller = int(count[1] < count[0])
-        halves[smaller].add(leaf)
-        count[smaller] += size[leaf]
-    sides: tuple[list[str], list[str]] = ([], [])
-    for name in free:
-        if name in racks:
-            sides[int(racks[name] in halves[1])].append(name)
-    for name in free:
-        if name not in racks:
-            sides[int(len(sides[1]) < len(sides[0]))].append(name)
+    would carry half of its nodes at a time, and one at half of its rate would show nothing. Racks that never met come first."""
+    ways = Counter(
+        {
+            pair_key(racks[one], racks[other]): times
+            for (one, other), times in met.items()
+            if one in racks and other in racks
+        }
+    )
+    sides = _halves(free, racks, chance, ways)
     left = list(reversed(sides[1]))
     alone = []
     for one in sides[0]:
         if not left:
             alone.append(one)
             continue
-        near = range(len(left) - 1, max(-1, len(left) - 1 - _LOOK_AHEAD), -1)
-        new = next((place for place in near if not met[pair_key(one, left[place])]), len(left) - 1)
-        take(one, left.pop(new))
+        best, least = len(left) - 1, (True, 1 << 30)
+        for place in range(len(left) - 1, max(-1, len(left) - 1 - _LOOK_AHEAD), -1):
+            other = left[place]
+            price = (met[pair_key(one, other)] > 0, ways[_way(one, other, racks)])
+            if price < least:
+                best, least = place, price
+            if price == (False, 0):
+                break
+        other = left.pop(best)
+        ways[_way(one, other, racks)] += 1
+        take(one, other)
     return alone + left
+
+
+def _way(one: str, other: str, racks: Mapping[str, str]) -> Pair:
+    return pair_key(racks.get(one, ""), racks.get(other, ""))
+
+
+def _halves(
+    free: Sequence[str], racks: Mapping[str, str], chance: random.Random, ways: Counter[Pair]
+) -> tuple[list[str], list[str]]:
+    """Whole racks on either side, those apart that have met least; who is in no known rack fills up."""
+    size = Counter(racks[name] for name in free if name in racks)
+    leaves = sorted(size)
+    chance.shuffle(leaves)
+    halves: tuple[list[str], list[str]] = ([], [])
+    count = [0, 0]
+    for leaf in sorted(leaves, key=lambda leaf: -size[leaf]):
+        side = int(count[1] < count[0])
+        if abs(count[0] - count[1]) < size[leaf]:
+            new = [sum(not ways[pair_key(leaf, other)] for other in half) for half in halves]
+            side = side if new[0] == new[1] else int(new[0] > new[1])
+        halves[side].append(leaf)
+        count[side] += size[leaf]
+    second = set(halves[1])
+    sides: tuple[list[str], list[str]] = ([], [])
+    for name in free:
+        if name in racks:
+            sides[int(racks[name] in second)].append(name)
+    for name in free:
+        if name not in racks:
+            sides[int(len(sides[1]) < len(sides[0]))].append(name)
+    return sides
 
 
 def _inside(

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from ahc_server.pairing import Pair
 from ahc_server.rounds.history import Meeting
+from ahc_server.rounds.matching import pair_key
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -40,12 +41,15 @@ _STEPS = 4
 @dataclass(frozen=True, slots=True)
 class Suspicions:
     """``unsettled``: machines that are neither cleared nor proven bad, the worst first. ``good``: those beyond suspicion.
-    ``odd``: pairs that met once and were far slower than both their ends elsewhere. ``is_vague``: flows stray so much that a
+    ``odd``: pairs that met once and were far slower than both their ends elsewhere; ``bad_paths``: those that were so each time
+    that they met. ``ways``: two racks (in order) between which most flows are odd. ``is_vague``: flows stray so much that a
     loss of a tenth could not be told yet."""
 
     unsettled: list[str]
     good: list[str]
     odd: list[Pair]
+    bad_paths: list[Pair]
+    ways: list[Pair]
     is_vague: bool
 
 
@@ -86,14 +90,14 @@ def suspicions(names: Sequence[str], racks: Mapping[str, str], seen: Sequence[Me
     worst = np.zeros(len(names))
     unsettled = np.zeros(len(names), dtype=bool)
     good = np.zeros(len(names), dtype=bool)
-    odd: list[Pair] = []
+    odd: list[Meeting] = []
     is_vague = False
     alive = rate > 0
     if np.any(alive):
         look = _look(source[alive], destination[alive], np.log(rate[alive]), leaf, _MATTERS)
         unsettled, good = _sides(look, range(2), len(names), _MATTERS)
         worst = np.fmin(look.z[0], look.z[1])
-        odd = _odd([each[3].ends for each, lives in zip(ways, alive, strict=True) if lives], look)
+        odd = _odd([each[3] for each, lives in zip(ways, alive, strict=True) if lives], look)
         is_vague = _is_vague(look)
     trips = [each for each in seen if each.rtt_us is not None and set(each.ends) <= row.keys()]
     if trips:
@@ -111,14 +115,41 @@ def suspicions(names: Sequence[str], racks: Mapping[str, str], seen: Sequence[Me
     order = sorted(
         np.flatnonzero(unsettled).tolist(), key=lambda place: (float(np.nan_to_num(worst[place])), place)
     )
-    dead = {pair for pair, live in zip([each[3].ends for each in ways], alive, strict=True) if not live}
-    odd += [pair for pair in sorted(dead) if not any(silent[row[name]] for name in pair)]
-    met = Counter(frozenset(each.ends) for each in seen)
+    for _, _, value, meeting in ways:
+        if value == 0 and not any(silent[row[name]] for name in meeting.ends):
+            odd.append(meeting)
+    once, always = _by_pair(odd, seen)
     return Suspicions(
         unsettled=[names[place] for place in order],
         good=[names[place] for place in np.flatnonzero(good).tolist()],
-        odd=[pair for pair in dict.fromkeys(odd) if met[frozenset(pair)] == 1],
+        odd=once,
+        bad_paths=always,
+        ways=_ways(odd, seen, racks),
         is_vague=is_vague,
+    )
+
+
+def _by_pair(odd: Sequence[Meeting], seen: Sequence[Meeting]) -> tuple[list[Pair], list[Pair]]:
+    """Pairs that were odd the only time that they met, and those that were so each of several times. ``odd``: the meeting of each
+    odd flow."""
+    met = Counter(pair_key(*each.ends) for each in seen)
+    was_odd = Counter(pair_key(*each.ends) for each in {id(each): each for each in odd}.values())
+    once = [pair for pair in was_odd if met[pair] == 1]
+    return once, [pair for pair, times in was_odd.items() if 1 < met[pair] == times]
+
+
+def _ways(odd: Sequence[Meeting], seen: Sequence[Meeting], racks: Mapping[str, str]) -> list[Pair]:
+    """Two racks between which at least half of the meetings had an odd flow, and two flows were odd."""
+
+    def between(each: Meeting) -> Pair | None:
+        one, other = (racks.get(name) for name in each.ends)
+        return None if one is None or other is None or one == other else pair_key(one, other)
+
+    met = Counter(between(each) for each in seen)
+    flows = Counter(between(each) for each in odd)
+    meetings = Counter(between(each) for each in {id(each): each for each in odd}.values())
+    return sorted(
+        way for way, count in flows.items() if way is not None and count > 1 and 2 * meetings[way] >= met[way]
     )
 
 
@@ -227,9 +258,10 @@ def _is_vague(look: _Look) -> bool:
     return error * _TELL_Z > _TO_TELL
 
 
-def _odd(ends: Sequence[Pair], look: _Look) -> list[Pair]:
+def _odd(meetings: Sequence[Meeting], look: _Look) -> list[Meeting]:
+    """Of each odd flow its meeting."""
     limit = -max(_ODD, _ODD_Z * look.spread)
-    return [ends[place] for place in np.flatnonzero(look.left < limit).tolist()]
+    return [meetings[place] for place in np.flatnonzero(look.left < limit).tolist()]
 
 
 def _silent(source: Ints, destination: Ints, rate: Floats, nodes: int) -> tuple[Bools, Bools]:
