@@ -101,6 +101,27 @@ def test_all_and_a_number_are_what_they_say(tmp_path: Path) -> None:
         assert [len(wave) for wave in waves(fleet)] == [10] * count
 
 
+def test_no_round_begins_when_the_time_is_spent_also_after_a_restart(tmp_path: Path) -> None:
+    slow["n7"] = 0.943
+    plan = "jobs: {net: {component: network, budget: 1s}}"
+    fleet = SimulatedFleet(tmp_path, plan, bare(20))
+    work(fleet, 3)
+    fleet.tick(5.0)
+    fleet.restart_server()
+    fleet.finish(2000)
+    meetings = Counter(chain.from_iterable(ends_ok(fleet)))
+    assert set(meetings.values()) == {2}, "with one partner nobody can tell which end is slow"
+
+
+def test_a_bisection_runs_as_many_halvings_as_asked_and_knows_it_beforehand(tmp_path: Path) -> None:
+    plan = "jobs: {net: {component: network, rounds: bisection, most-rounds: 2}}"
+    fleet = SimulatedFleet(tmp_path, plan, bare(20))
+    work(fleet, 1)
+    assert fleet.conductor.standing().units == 20
+    fleet.finish(2000)
+    assert [len(wave) for wave in waves(fleet)] == [10, 10]
+
+
 def test_a_suspect_gets_further_rounds(tmp_path: Path) -> None:
     slow["n7"] = 0.943  # nearly what matters: neither cleared nor proven
     assert LEAST_ROUNDS < len(waves(finished(tmp_path))) <= 16

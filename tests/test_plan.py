@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ahc_agent.errors import FileFormatError, UsageError
 from ahc_agent.wire.messages import CpuTask, DiskTask, MemoryTask, PairTask
 from ahc_server.plan import HostRange, Job, Plan, find_plan, parse_plan, read_plan, shipped_plans
-from ahc_server.rounds import MOST_ROUNDS
+from ahc_server.rounds import BISECTION_ROUNDS, MOST_ROUNDS
 
 DAHC = """\
 name: sample
@@ -154,6 +154,17 @@ def test_rounds_are_chosen_unless_all_or_a_number_is_asked_for() -> None:
     assert of(", rounds: auto, most-rounds: 9").most_rounds == 9
     assert of(", rounds: all").rounds == "all"
     assert of(", rounds: 5").rounds == 5
+    halves = of(", rounds: bisection")
+    assert (halves.rounds, halves.most_rounds) == ("bisection", BISECTION_ROUNDS)
+    assert of(", rounds: bisection, most-rounds: 5").most_rounds == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), ("90s", 90), ("10min", 600), ("10 m", 600), ("1.5h", 5400)]
+)
+def test_a_budget_is_a_time(text: str, seconds: float) -> None:
+    plan = f"jobs: {{net: {{component: network, budget: {text}}}}}"
+    assert parse_plan(plan).jobs[0].budget_s == seconds
 
 
 @pytest.mark.parametrize(
@@ -174,10 +185,13 @@ def test_rounds_are_chosen_unless_all_or_a_number_is_asked_for() -> None:
         ("jobs:\n  a:\n    component: cpu\n    step-hosts: 6\n", 4, "without required-hosts"),
         ("jobs:\n  a:\n    component: network\n    required-hosts: 1-9\n", 4, "at least 2 hosts"),
         ("jobs:\n  a:\n    component: network\n    network-hosts: 10.0.0.0/99\n", 4, "is no network"),
-        ("jobs:\n  a:\n    component: network\n    rounds: some\n", 4, "auto, all, or a number of rounds"),
-        ("jobs:\n  a:\n    component: network\n    rounds: 0\n", 4, "auto, all, or a number of rounds"),
+        ("jobs:\n  a:\n    component: network\n    rounds: some\n", 4, "or a number of rounds"),
+        ("jobs:\n  a:\n    component: network\n    rounds: 0\n", 4, "or a number of rounds"),
         ("jobs:\n  a:\n    component: network\n    rounds: 3\n    arity: 4\n", 4, "rounds: 3 and arity"),
         ("jobs:\n  a:\n    component: network\n    rounds: all\n    most-rounds: 4\n", 4, "and most-rounds"),
+        ("jobs:\n  a:\n    component: network\n    rounds: 4\n    budget: 9min\n", 4, "and budget"),
+        ("jobs:\n  a:\n    component: network\n    budget: soon\n", 4, "a time like 90s, 10min or 1h"),
+        ("jobs:\n  a:\n    component: network\n    budget: 0\n", 4, "a time like 90s, 10min or 1h"),
         ("jobs:\n  a:\n    component: network\n    connection: udp\n", 4, "iperf3"),
         ("jobs:\n  a:\n    component: memory\n    block-size: 1X\n", 4, "no block size"),
         ("jobs:\n  a:\n    component: memory\n    block-size: 1M\n    block-sizes: 1M\n", 5, "keep one"),

@@ -92,7 +92,7 @@ class Conductor(Ground):
         self._begun = len(saved.steps)
         if saved.steps and saved.steps[-1].step not in saved.ended:
             begun = saved.steps[-1]
-            self._run = self._step_run(self._steps[begun.step], begun.machines)
+            self._run = self._step_run(self._steps[begun.step], begun.machines, begun.at_s)
             restore_history(self._run, saved.tasks, saved.pairs)
             self._run.skip_to(max((row.wave for row in saved.tasks), default=-1))
             restore_tasks(self._run, saved.tasks, self._nodes)
@@ -281,7 +281,7 @@ class Conductor(Ground):
     def _begin_step(self, step: Step) -> None:
         self._begun += 1
         machines = choose(step, [node for node in self._nodes.values() if node.lost is None])
-        self._run = self._step_run(step, machines)
+        self._run = self._step_run(step, machines, self._now.unix_s)
         job = step.job
         self._keep(
             records.StepStarted(
@@ -289,11 +289,18 @@ class Conductor(Ground):
             )
         )
 
-    def _step_run(self, step: Step, machines: tuple[str, ...]) -> StepRun:
+    def _step_run(self, step: Step, machines: tuple[str, ...], began_unix_s: float) -> StepRun:
         history = History()
         racks = {machine: leaf for machine in machines if (leaf := self._nodes[machine].leaf) is not None}
         coming = waves(
-            step, machines, lambda each: self._nodes[each].host, history=history, racks=racks, seed=self._uid
+            step,
+            machines,
+            lambda each: self._nodes[each].host,
+            history=history,
+            racks=racks,
+            seed=self._uid,
+            # Rounds that were begun before a restart are found again whatever they took: there is no time yet.
+            spent_s=lambda: max(0.0, self._now.unix_s - began_unix_s),
         )
         at_least = units(step, machines)
         return StepRun(step, machines, at_least, coming, history=history, chooses=chooses(step, machines))

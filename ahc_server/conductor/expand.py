@@ -81,8 +81,13 @@ def units(step: Step, machines: Sequence[str]) -> int:
     if step.job.component != "network":
         return len(machines)
     if chooses(step, machines):
-        least = step.job.rounds if isinstance(step.job.rounds, int) else LEAST_ROUNDS
-        return least * (len(machines) // 2)
+        rounds, every = step.job.rounds, len(machines) - 1 + len(machines) % 2
+        least = (
+            rounds
+            if isinstance(rounds, int)
+            else {"bisection": step.job.most_rounds}.get(rounds, LEAST_ROUNDS)
+        )
+        return min(least, every) * (len(machines) // 2)
     if step.job.arity is not None:
         return sum(map(len, pairing.group_rounds(machines, step.job.arity)))
     return _pairs(len(machines)) - _pairs(len(step.apart.intersection(machines)))
@@ -111,12 +116,13 @@ def waves(
     history: History | None = None,
     racks: Mapping[str, str] | None = None,
     seed: str = "",
+    spent_s: Callable[[], float] = lambda: 0.0,
 ) -> Iterator[list[Unit]]:
     """What runs at the same time, one wave after the other.
 
     A step with a count runs its machines at once, as asked. Without one, no two units of a wave share a physical
     host unless the job says ``affinity: any``. Where rounds are chosen, each is asked for when the one before is over, and
-    follows from ``history``, ``racks`` (machine → switch) and ``seed``.
+    follows from ``history``, ``racks`` (machine → switch) and ``seed``; ``spent_s`` says how long the step has lasted.
     """
     job = step.job
     free = step.hosts is not None or job.affinity == "any" or job.component == "inventory"
@@ -128,11 +134,13 @@ def waves(
         yield from pairing.waves(_units([(machine,) for machine in machines]), taken)
         return
     if chooses(step, machines):
-        policy = Policy(machines, f"{seed} {step.number}", job.rounds, job.most_rounds, racks or {})
+        policy = Policy(
+            machines, f"{seed} {step.number}", job.rounds, job.most_rounds, racks or {}, job.budget_s
+        )
         seen = history or History()
         begun = 0
         for number in count():
-            chosen = policy.next_round(number, seen.before(begun))
+            chosen = policy.next_round(number, seen.before(begun), spent_s())
             if chosen is None:
                 return
             for wave in pairing.waves(_units(chosen), taken, job.parallel):

@@ -38,7 +38,8 @@ class Job:
     the pattern of both ends (``pair_id``, ``role``, ``peer``, addresses and token are filled in per pair).
     ``networks``: the data addresses of a network job lie in the first of these that both ends have.
     ``affinity_hosts``: only nodes on these physical hosts; ``affinity_count``: at most so many of one. ``rounds``: all pairs, a
-    number of random rounds, or as many as it takes (see ``rounds.policy``), ``most_rounds`` at most.
+    number of random rounds, halves against each other, or as many as it takes (see ``rounds.policy``), ``most_rounds`` at most;
+    ``budget_s``: the time that the latter may take, None where the plan does not say.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Job:
     parallel: int | None = None
     rounds: Rounds = "auto"
     most_rounds: int = MOST_ROUNDS
+    budget_s: float | None = None
     networks: tuple[str, ...] = ()
     description: str = ""
 

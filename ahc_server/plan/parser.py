@@ -16,7 +16,7 @@ from typing import Any, cast
 from ahc_agent.bench.sysbench import format_size
 from ahc_agent.wire.messages import AnyTask, BenchLimits, CpuTask, DiskTask, InventoryTask, MemoryTask
 from ahc_server.plan.model import Affinity, Component, HostRange, Job, Plan, pair_pattern
-from ahc_server.rounds import MOST_ROUNDS, Rounds
+from ahc_server.rounds import BISECTION_ROUNDS, MOST_ROUNDS, Rounds
 from ahc_server.yamlfile import Document, Section, parse_document, read_document
 
 MOST_HOSTS = 100_000
@@ -38,6 +38,8 @@ JOB_KEYS = ("component", "description", "required-hosts", "step-hosts", "affinit
 BENCH_KEYS = ("runtime", "rampup-time", "ci-target", "min-samples")
 
 _SIZE = re.compile(r"([1-9][0-9]{0,8})\s*([kKmMgG]?)(?:i?[bB])?")
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)\s*(s|sec|m|min|h)?")
+_DURATION_FACTORS = {"": 1.0, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 _SIZE_FACTORS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 
 
@@ -123,6 +125,7 @@ def _job(name: str, section: Section, top: Section) -> Job:
                 "required-hosts", "a network job needs at least 2 hosts", f"say 2-{max(2, hosts.high)}"
             )
     affinity_hosts, affinity_count = _affinity_hosts(section)
+    rounds = _rounds(section) if component == "network" else "all"
     return Job(
         name=name,
         component=cast(Component, component),
@@ -134,8 +137,10 @@ def _job(name: str, section: Section, top: Section) -> Job:
         arity=section.integer("arity", 2, MOST_HOSTS) if component == "network" else None,
         parallel=section.integer("parallel", 1, MOST_HOSTS) if component == "network" else None,
         networks=_networks(section) if component == "network" else (),
-        rounds=_rounds(section) if component == "network" else "all",
-        most_rounds=(component == "network" and section.integer("most-rounds", 1, MOST_HOSTS)) or MOST_ROUNDS,
+        rounds=rounds,
+        most_rounds=(component == "network" and section.integer("most-rounds", 1, MOST_HOSTS))
+        or (BISECTION_ROUNDS if rounds == "bisection" else MOST_ROUNDS),
+        budget_s=_budget_s(section) if component == "network" else None,
         task=build(section, _limits(section, top, hosts is not None)),
     )
 
@@ -165,19 +170,38 @@ def _affinity_hosts(section: Section) -> tuple[tuple[str, ...], int | None]:
     return section.words("affinity-hosts") or (), None
 
 
+#: Keys of network jobs → the ways of choosing rounds that they go with.
+_WITH_ROUNDS: dict[str, tuple[Rounds, ...]] = {
+    "arity": ("auto", "all"),
+    "most-rounds": ("auto", "bisection"),
+    "budget": ("auto",),
+}
+
+
 def _rounds(section: Section) -> Rounds:
-    """``auto`` (the default), ``all``, or how many. ``most-rounds`` and ``arity`` go with the first alone."""
+    """``auto`` (the default), ``all``, ``bisection``, or how many."""
 
     def take(value: Any) -> Rounds | None:
-        if value in ("auto", "all"):
+        if value in ("auto", "all", "bisection"):
             return cast(Rounds, value)
         return value if type(value) is int and 1 <= value <= MOST_HOSTS else None
 
-    found: Rounds = section.get("rounds", "auto, all, or a number of rounds", take) or "auto"
-    for key in ("arity", "most-rounds"):
-        if found != "auto" and key in section and (key, found) != ("arity", "all"):
+    found: Rounds = section.get("rounds", "auto, all, bisection, or a number of rounds", take) or "auto"
+    for key, with_rounds in _WITH_ROUNDS.items():
+        if key in section and found not in with_rounds:
             section.fail("rounds", f"rounds: {found} and {key} in one job", "keep one of them")
     return found
+
+
+def _budget_s(section: Section) -> float | None:
+    """``90``, ``90s``, ``10min``, ``1.5h`` in seconds."""
+
+    def take(value: Any) -> float | None:
+        match = None if isinstance(value, bool) else _DURATION.fullmatch(str(value).strip())
+        seconds = float(match[1]) * _DURATION_FACTORS[match[2] or ""] if match else 0.0
+        return seconds if 0 < seconds <= LONGEST_S else None
+
+    return section.get("budget", f"a time like 90s, 10min or 1h (at most {LONGEST_S / 3600:g}h)", take)
 
 
 def _networks(section: Section) -> tuple[str, ...]:
@@ -319,6 +343,7 @@ COMPONENTS: dict[str, tuple[tuple[str, ...], Callable[[Section, BenchLimits], An
             "parallel",
             "rounds",
             "most-rounds",
+            "budget",
             "network-hosts",
             "mode",
             "connection",
