@@ -10,15 +10,17 @@ from pathlib import Path
 
 import click
 
+from ahc_agent.errors import UsageError
 from ahc_server.lab import check as checking
 from ahc_server.lab import show
+from ahc_server.lab.fabric import racks
 from ahc_server.lab.faults import FAULTS
 from ahc_server.lab.fleet import Fleet
 from ahc_server.lab.model import LabSpec, node_names, parse_breakages
 from ahc_server.paths import Where
 
 _SHOW_CURSOR = "\x1b[?25h"
-_FAULTS_HELP = "\n".join(f"  {fault.name:<10} {fault.summary}" for fault in FAULTS.values())
+_FAULTS_HELP = "\n".join(f"  {fault.name:<11} {fault.summary}" for fault in FAULTS.values())
 
 
 @click.command(
@@ -28,7 +30,17 @@ _FAULTS_HELP = "\n".join(f"  {fault.name:<10} {fault.summary}" for fault in FAUL
 )
 @click.option("--nodes", "count", default=6, show_default=True, metavar="N", help="How many nodes: n1 to nN.")
 @click.option(
-    "--break", "breaks", multiple=True, metavar="NODE=FAULT", help="Break a node (may be repeated)."
+    "--break",
+    "breaks",
+    multiple=True,
+    metavar="ELEMENT=FAULT",
+    help="Break a node (n3=slow-disk), a leaf (leaf:leaf2=slow-uplink) or a pair (may be repeated).",
+)
+@click.option(
+    "--leaves",
+    default=0,
+    metavar="L",
+    help="Hang the nodes on so many leaf switches below a spine; their cards are slow enough for all to work at once.",
 )
 @click.option("--plan", default="quick", show_default=True, help="Name of a shipped plan, or a file.")
 @click.option(
@@ -63,6 +75,7 @@ def command(
     ctx: click.Context,
     count: int,
     breaks: tuple[str, ...],
+    leaves: int,
     plan: str,
     session: str | None,
     form: str,
@@ -81,8 +94,10 @@ def command(
     where = ctx.obj
     assert isinstance(where, Where)
     nodes = node_names(count)
-    breakages = parse_breakages(breaks, nodes, FAULTS)
-    spec = LabSpec(nodes, breakages, plain=plain)
+    if leaves and plain:
+        raise UsageError("--leaves needs network namespaces, which --plain does without")
+    breakages = parse_breakages(breaks, nodes, FAULTS, racks(nodes, leaves).leaves if leaves else ())
+    spec = LabSpec(nodes, breakages, plain=plain, leaves=leaves)
     session = session or datetime.datetime.now(tz=datetime.UTC).strftime("lab-%Y%m%d-%H%M%S")
     deaf = _end_on_signals()
     with Fleet(spec, where, logs) as fleet:
@@ -98,7 +113,7 @@ def command(
             show.say(sentence)
         if not wrong:
             show.say(
-                f"the report names what was broken, and nothing else ({len(breakages)} of {count} nodes)"
+                f"the report names what was broken, and nothing else ({len(breakages)} in {count} nodes)"
             )
         status = 1 if wrong else status
     ctx.exit(status)

@@ -19,13 +19,14 @@ from ahc_agent.errors import CannotAnswer, ServerAway
 from ahc_server.lab import ledger as ledgers
 from ahc_server.lab import parts as hardware
 from ahc_server.lab import processes
+from ahc_server.lab.fabric import FabricNetwork
 from ahc_server.lab.model import Breakage, LabSpec
 from ahc_server.lab.processes import Child, Place
 from ahc_server.paths import Where
 
 log = logging.getLogger(__name__)
 
-#: All nodes are on this one machine: the server then measures them one after the other.
+#: What nodes that share this machine have in common.
 PHYSICAL_HOST = "lab"
 #: Short, so that a dead node is missed soon.
 HEARTBEAT_S = 2.0
@@ -46,6 +47,7 @@ class Fleet:
         self.lab_id = secrets.token_hex(4)
         self._logs = logs
         self._server: Child | None = None
+        self._voice: Child | None = None
 
     def __enter__(self) -> Self:
         """Sweep up after killed labs, then make the hardware. Raises AhcError."""
@@ -82,7 +84,7 @@ class Fleet:
 
     def _stop_gently(self) -> None:
         """Let the agents and the server say goodbye and close the store; what does not end is killed by the ledger."""
-        children = [*self.parts.agents.values(), *([self._server] if self._server else [])]
+        children = [*self.parts.agents.values(), *(each for each in (self._server, self._voice) if each)]
         self.parts.governor.close()
         for child in children:
             child.terminate()
@@ -101,7 +103,11 @@ class Fleet:
             self._watchdog.wait()
 
     def start_server(self) -> None:
-        """Start ``ahc serve`` and wait until it answers. Raises ServerAway with the last line of its log."""
+        """Start ``ahc serve`` and wait until it answers; where there are leaf switches, they begin to announce themselves.
+        Raises ServerAway with the last line of its log."""
+        if isinstance(self.parts.network, FabricNetwork):
+            voice = [sys.executable, "-P", "-m", "ahc_server.lab.announce"]
+            self._voice = self.start(voice, "switches", Place(self.parts.network.server_descriptor()))
         endpoint = self.parts.network.server_endpoint()
         self._server = self.start(
             [
@@ -130,7 +136,7 @@ class Fleet:
                 *(sys.executable, "-P", "-m", "ahc_agent", "-v"),
                 *("join", self.parts.network.server_endpoint()),
                 *("--server-key", self.where.public_key.read_text().strip()),
-                *("--id", node, "--physical-host", PHYSICAL_HOST),
+                *("--id", node, *self._shares()),
                 *("--disk", f"disk0={self.parts.disks[node].path}"),
                 *("--address", self.parts.network.address(node)),
                 *("--spool", str(own / "spool"), "--key-file", str(own / "agent.key")),
@@ -139,6 +145,11 @@ class Fleet:
             self.parts.places[node],
         )
         self.parts.agent_started(node, agent, self.spec.health.cpus)
+
+    def _shares(self) -> tuple[str, ...]:
+        """All nodes are on this machine, and are to be measured one after the other; but behind leaf switches cards are so slow
+        that all work at once."""
+        return () if self.spec.leaves else ("--physical-host", PHYSICAL_HOST)
 
     def start(self, argv: Sequence[str], name: str, place: Place | None = None) -> Child:
         """Start a process whose output goes to its log."""
@@ -152,7 +163,7 @@ class Fleet:
             [
                 *_program("ahc_server", self.where),
                 *("run", plan, "--session", session),
-                *("--nodes", str(len(self.spec.nodes)), "--wait-nodes", "60"),
+                *("--nodes", str(len(self.spec.nodes)), "--wait-nodes", str(60 + 2 * len(self.spec.nodes))),
                 *(("--confirm",) if confirm else ()),
             ],
             self.lab_id,
@@ -164,7 +175,7 @@ class Fleet:
         return processes.start(report_command(self.where, session, form), self.lab_id)
 
     def inject(self, breakage: Breakage) -> str:
-        """Break a node; returns how, in one phrase."""
+        """Break something; returns how, in one phrase."""
         return breakage.fault.inject(breakage, self.parts, self.spec.health)
 
     def kill_server(self) -> None:

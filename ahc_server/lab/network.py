@@ -7,8 +7,8 @@ import socket
 from collections.abc import Sequence
 from typing import Protocol
 
-from ahc_agent import programs
 from ahc_server.lab import kernel
+from ahc_server.lab.space import ip_batch, path_of, run_in
 
 #: RFC 2544 sets 198.18.0.0/15 aside for measuring networks. It exists inside the lab's own namespaces only.
 SUBNET = "198.18.0"
@@ -21,11 +21,15 @@ _SERVER_PORT = 5570
 _BURST_BYTES = 256 * 1024
 #: How long a packet may wait in a node's queue.
 _QUEUE_MS = 20
-_TIME_LIMIT_S = 20.0
 
 
 class Network(Protocol):
-    """What the fleet needs of a network. ``descriptor`` None: the process stays in the machine's own network."""
+    """What the fleet needs of a network. ``descriptor`` None: the process stays in the machine's own network.
+
+    ``line_bits_per_s``: speed of a healthy card, where it is shaped.
+    """
+
+    line_bits_per_s: int
 
     def server_endpoint(self) -> str: ...
 
@@ -51,12 +55,13 @@ class SwitchedNetwork:
 
     def __init__(self, nodes: Sequence[str]) -> None:
         """Raises OSError or ProgramError where the machine does not allow it; nothing is left behind then."""
+        self.line_bits_per_s = LINE_BITS_PER_S
         self._index = {node: index for index, node in enumerate(nodes)}
         self._spaces: dict[str, int] = {}
         self._switch = kernel.new_network_namespace()
         try:
-            _ip(self._switch, ["link set lo up", "link add br0 type bridge stp_state 0 forward_delay 0"])
-            _ip(self._switch, [f"address add {SUBNET}.1/{PREFIX_LENGTH} dev br0", "link set br0 up"])
+            ip_batch(self._switch, ["link set lo up", "link add br0 type bridge stp_state 0 forward_delay 0"])
+            ip_batch(self._switch, [f"address add {SUBNET}.1/{PREFIX_LENGTH} dev br0", "link set br0 up"])
             for node in nodes:
                 self._plug_in(node)
         except BaseException:
@@ -66,15 +71,15 @@ class SwitchedNetwork:
     def _plug_in(self, node: str) -> None:
         space = self._spaces[node] = kernel.new_network_namespace()
         port = self._port(node)
-        _ip(
+        ip_batch(
             self._switch,
             [
-                f"link add {port} type veth peer name eth0 netns {_path(space)}",
+                f"link add {port} type veth peer name eth0 netns {path_of(space)}",
                 f"link set {port} addrgenmode none",
                 f"link set {port} master br0 up",
             ],
         )
-        _ip(
+        ip_batch(
             space,
             [
                 "link set lo up",
@@ -102,11 +107,11 @@ class SwitchedNetwork:
         rate = round(LINE_BITS_PER_S * factor)
         for space, device in ((self._spaces[node], "eth0"), (self._switch, self._port(node))):
             qdisc = f"root tbf rate {rate}bit burst {_BURST_BYTES}b latency {_QUEUE_MS}ms"
-            _in_space(space, ["tc", "qdisc", "replace", "dev", device, *qdisc.split()])
+            run_in(space, ["tc", "qdisc", "replace", "dev", device, *qdisc.split()])
 
     def cut(self, node: str) -> None:
         """Pull the cable at the switch: the node's card loses its carrier."""
-        _ip(self._switch, [f"link set {self._port(node)} down"])
+        ip_batch(self._switch, [f"link set {self._port(node)} down"])
 
     def close(self) -> None:
         for descriptor in (self._switch, *self._spaces.values()):
@@ -121,6 +126,7 @@ class LoopbackNetwork:
     """Addresses 127.0.0.11, 127.0.0.12, ... of the machine itself: no rights needed, nothing to shape, no cable to cut."""
 
     def __init__(self, nodes: Sequence[str]) -> None:
+        self.line_bits_per_s = 0
         self._index = {node: index for index, node in enumerate(nodes)}
         self._port = _free_port()
 
@@ -151,15 +157,3 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def _path(space: int) -> str:
-    return f"/proc/{os.getpid()}/fd/{space}"
-
-
-def _in_space(space: int, argv: Sequence[str], stdin: bytes | None = None) -> None:
-    programs.run(["nsenter", f"--net={_path(space)}", "--", *argv], time_limit_s=_TIME_LIMIT_S, stdin=stdin)
-
-
-def _ip(space: int, lines: Sequence[str]) -> None:
-    _in_space(space, ["ip", "-batch", "-"], "".join(f"{line}\n" for line in lines).encode())

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ahc_agent.errors import AhcError
 from ahc_server.lab import cgroups, disks
+from ahc_server.lab.fabric import FabricNetwork
 from ahc_server.lab.governor import Governor
 from ahc_server.lab.ledger import Ledger
 from ahc_server.lab.model import LabSpec
@@ -76,6 +77,8 @@ def build(spec: LabSpec, ledger: Ledger, folder: Path) -> Parts:
 
 
 def _network(spec: LabSpec, notes: list[str]) -> Network:
+    if spec.leaves:
+        return FabricNetwork(spec.nodes, spec.leaves, spec.line_bits_per_s)
     if not spec.plain:
         try:
             return SwitchedNetwork(spec.nodes)

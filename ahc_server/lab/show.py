@@ -11,7 +11,6 @@ from ahc_agent.errors import ServerAway
 from ahc_server.control import StatusOf, ask
 from ahc_server.lab.fleet import Fleet
 from ahc_server.lab.model import Breakage, LabSpec
-from ahc_server.lab.network import LINE_BITS_PER_S, SwitchedNetwork
 from ahc_server.lab.parts import Parts
 from ahc_server.lab.processes import Child
 from ahc_server.paths import Where
@@ -35,7 +34,7 @@ def run_lab(fleet: Fleet, plan: str, session: str, form: str, *, confirm: bool =
     for breakage in fleet.spec.breakages:
         if breakage.fault.midway:
             later.append(breakage)
-            say(f"will break {breakage.node} midway: {breakage.fault.name}, {breakage.fault.summary}")
+            say(f"will break {breakage.title} midway: {breakage.fault.name}, {breakage.fault.summary}")
         else:
             _break(fleet, breakage)
     status = _follow(fleet, fleet.start_run(plan, session, confirm=confirm), session, later)
@@ -57,7 +56,7 @@ def _follow(fleet: Fleet, run: Child, session: str, later: list[Breakage]) -> in
                 while later:
                     _break(fleet, later.pop())
     for breakage in later:
-        say(f"the plan was over before {breakage.node} could be broken")
+        say(f"the plan was over before {breakage.title} could be broken")
     return run.returncode
 
 
@@ -70,21 +69,24 @@ def _half_done(where: Where, session: str) -> bool:
 
 
 def _break(fleet: Fleet, breakage: Breakage) -> None:
-    say(f"broke {breakage.node}: {breakage.fault.name}, {fleet.inject(breakage)}")
+    say(f"broke {breakage.title}: {breakage.fault.name}, {fleet.inject(breakage)}")
 
 
 def describe(spec: LabSpec, parts: Parts) -> str:
     """One sentence: the healthy fleet."""
     what = []
-    if isinstance(parts.network, SwitchedNetwork):
-        what.append(f"a network card of {LINE_BITS_PER_S / 1e9:g} Gbit/s")
+    line = parts.network.line_bits_per_s
+    if line:
+        speed = f"{line / 1e9:g} Gbit/s" if line >= 1e9 else f"{line / 1e6:g} Mbit/s"
+        what.append(f"a network card of {speed}")
     if parts.cgroups is not None:
         limit = spec.health.disk
         if all(disk.device for disk in parts.disks.values()):
             what.append(f"a disk of {limit.bytes_per_s / 1e6:,.0f} MB/s and {limit.iops:,} IOPS")
         what.append(f"{spec.health.cpus:.0%} of a CPU")
+    where = f" on {spec.leaves} leaf switches" if spec.leaves else ""
     each = f", each with {' and '.join(what)}" if what else ""
-    return f"{len(spec.nodes)} nodes, {spec.nodes[0]} to {spec.nodes[-1]}{each}"
+    return f"{len(spec.nodes)} nodes, {spec.nodes[0]} to {spec.nodes[-1]}{where}{each}"
 
 
 def say(text: str) -> None:
