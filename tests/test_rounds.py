@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ahc_agent.facts import Inventory, Lldp, Nic
 from ahc_agent.wire.messages import Flow, Identity, PairOutcome, RoundTrips, TaskOutcome
 from ahc_server.pairing import Pair
 from ahc_server.rounds import (
@@ -23,7 +22,6 @@ from ahc_server.rounds import (
     Policy,
     Rounds,
     is_chosen,
-    leaf_of,
     unseen,
 )
 from ahc_server.rounds.doubts import doubts
@@ -471,29 +469,6 @@ def test_who_cannot_connect_is_silent_both_ways_unless_the_other_end_heard_somet
     history.begin("p", 0, ("a", "b"))
     history.hear("p", "a", told("b", connected=False))
     assert history.before(1)[0].flows == {("a", "b"): 0.0, ("b", "a"): 0.0}
-
-
-def nic(name: str, leaf: str | None, address: str | None = None) -> Nic:
-    heard = Lldp(chassis_id=leaf) if leaf else None
-    return Nic(name=name, addresses=[address] if address else [], lldp=heard)
-
-
-@pytest.mark.parametrize(
-    ("nics", "leaf"),
-    [
-        ([nic("a", "leaf1", "10.0.0.1/24"), nic("b", "leaf2")], "leaf1"),
-        ([nic("a", "leaf1"), nic("b", None, "10.0.0.1/24")], "leaf1"),
-        ([nic("a", "leaf1"), nic("b", "leaf2")], None),
-        ([nic("a", "leaf1"), nic("b", "leaf1")], "leaf1"),
-        ([nic("a", "leaf1", "nonsense")], "leaf1"),
-        ([], None),
-    ],
-)
-def test_the_switch_is_the_neighbour_of_the_card_with_the_data_address(
-    nics: list[Nic], leaf: str | None
-) -> None:
-    inventory = Inventory(collected_at="2026-01-01T00:00:00Z", nics=nics)
-    assert leaf_of(inventory, ["10.0.0.1/24", "also nonsense"]) == leaf
 
 
 # ── what was not seen ──────────────────────────────────────────────────────────────────────────────

@@ -13,9 +13,9 @@ from ahc_agent.wire.messages import Assign, Cancel, Go, Hello
 from ahc_server.conductor.flight import Flight, Group, StepRun
 from ahc_server.conductor.limits import CANCEL_S, GRACE_S, READY_S, REJOIN_S, SILENT_TASKS, parts_of
 from ahc_server.conductor.model import Node, Now, Output, Send
-from ahc_server.rounds import leaf_of
 from ahc_server.store import records
 from ahc_server.store.records import TaskState
+from ahc_server.switches import switch_of
 
 
 class Ground:
@@ -54,7 +54,8 @@ class Ground:
         """What an inventory tells of a node: how many parts it has, and which switch it hangs on."""
         node = self._nodes[machine]
         node.parts = parts_of(inventory)
-        node.leaf = leaf_of(inventory, node.hello.addresses)
+        switch = switch_of(inventory, node.hello.addresses)
+        node.leaf = None if switch is None else switch.identity
 
     # ── ends ───────────────────────────────────────────────────────────────────────────────────────
 

@@ -48,6 +48,7 @@ from ahc_server.judge.thresholds import SHIPPED, Tables
 from ahc_server.judge.wires import with_wires
 from ahc_server.rounds.unseen import unseen
 from ahc_server.session import NodeRecord, Session
+from ahc_server.switches import data_addresses
 
 _RANK = {"fail": 0, "warn": 1, "info": 2}
 
@@ -92,7 +93,7 @@ def judge(session: Session, *, generated_at: str, limits: Tables | None = None) 
 
     writer = CellWriter()
     write_measurements(session, rows, disks, writer)
-    known = wiring(records)
+    known = wiring(records, data_addresses(session))
     runs = [(run, examine_run(run, len(records), known, lost)) for run in pair_runs(session, rows)]
     for run, answer in runs:
         write_capacities(run, len(records), writer, answer)

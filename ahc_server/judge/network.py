@@ -7,7 +7,7 @@ does for its own part as metrics, for comparison between sessions and with a sec
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -19,6 +19,7 @@ from ahc_server.judge.arrays import Bools, Floats, Ints
 from ahc_server.judge.features import CellWriter, Metric
 from ahc_server.judge.localise import Answer, Flows, Network, Own, localise
 from ahc_server.session import NodeRecord, OutcomeRecord, Session
+from ahc_server.switches import labels, switch_of
 
 #: The part of a loss that slow peers could explain where no peer proves the contrary.
 _DOUBT_HIDDEN = 0.9
@@ -67,30 +68,25 @@ class PairRun:
         return {*self.flows.source.tolist(), *self.flows.destination.tolist()}
 
 
-def wiring(records: Sequence[NodeRecord]) -> Wiring:
-    """From inventories and identities, in the order of the records."""
-    names = [None if each.inventory is None else _leaf(each.inventory) for each in records]
-    if 2 * sum(name is not None for name in names) < len(names):
-        names = [None] * len(names)
-    leaves = sorted({name for name in names if name is not None})
-    number = {name: place for place, name in enumerate(leaves)}
+def wiring(records: Sequence[NodeRecord], addresses: Mapping[str, Iterable[str]] | None = None) -> Wiring:
+    """From inventories and identities, in the order of the records. ``addresses``: machine → its own in tests of pairs, which
+    tell the card that was tested."""
+    own = addresses or {}
+    switches = [switch_of(each.inventory, own.get(each.machine, ())) for each in records]
+    if 2 * sum(each is not None for each in switches) < len(switches):
+        switches = [None] * len(switches)
+    names = labels(each for each in switches if each is not None)
+    leaves = sorted(names.values())
+    number = {identity: leaves.index(name) for identity, name in names.items()}
     hosts = [each.identity.physical_host for each in records]
     counted = Counter(host for host in hosts if host)
     shared = {host: place for place, host in enumerate(sorted(host for host in counted if counted[host] > 1))}
     return Wiring(
-        leaf=np.array([-1 if name is None else number[name] for name in names], dtype=np.int64),
+        leaf=np.array([-1 if each is None else number[each.identity] for each in switches], dtype=np.int64),
         leaves=leaves,
         speed=np.array([_speed(each.inventory) for each in records], dtype=np.float64),
         host=np.array([shared.get(host, -1) if host else -1 for host in hosts], dtype=np.int64),
     )
-
-
-def _leaf(inventory: Inventory) -> str | None:
-    """The switch at the other end of the cables, where it is one."""
-    heard = {
-        nic.lldp.system_name or nic.lldp.chassis_id for nic in inventory.nics if nic.lldp is not None
-    } - {None}
-    return heard.pop() if len(heard) == 1 else None
 
 
 def _speed(inventory: Inventory | None) -> float:

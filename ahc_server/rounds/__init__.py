@@ -7,7 +7,6 @@
     doubts      with what the localiser names: what is still open, and who should meet whom to settle it
     matching    random disjoint pairs, some of them as wished
     policy      how many rounds, and what is wished for in them
-    leaf        which switch a node hangs on
     unseen      what such a choice could not have seen
 
 Nothing is remembered: the same history gives the same round, so that a restarted server goes on where it was.
@@ -16,7 +15,6 @@ Nothing is remembered: the same history gives the same round, so that a restarte
 from __future__ import annotations
 
 from ahc_server.rounds.history import History, Meeting
-from ahc_server.rounds.leaf import leaf_of
 from ahc_server.rounds.policy import (
     ALL_PAIRS_UP_TO,
     BISECTION_ROUNDS,
@@ -40,6 +38,5 @@ __all__ = [
     "Policy",
     "Rounds",
     "is_chosen",
-    "leaf_of",
     "unseen",
 ]
