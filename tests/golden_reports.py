@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ahc_server.report.formats import Drawing, draw
 from ahc_server.report.text import Sections
+from tests import network_report_helpers
 from tests.report_example import inventories, made, small
 
 FOLDER = Path(__file__).parent / "golden"
@@ -34,6 +35,15 @@ REPORTS: Mapping[str, Callable[[], str]] = {
     "report.csv": _drawn("csv"),
     "report.junit.xml": _drawn("junit"),
     "report.prom": _drawn("prometheus"),
+    "network.txt": lambda: draw(
+        "text",
+        Drawing(
+            network_report_helpers.fabric(),
+            Sections(full=True),
+            network_report_helpers.inventories(),
+            width=100,
+        ),
+    ),
     "report.html": lambda: draw("html", Drawing(small(), Sections(full=True), inventories())),
 }
 

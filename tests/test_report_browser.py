@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ahc_server.report.html import draw_html
+from tests import network_report_helpers
 from tests.report_example import inventories, made
 from tests.report_helpers import large
 
@@ -90,3 +91,11 @@ def test_a_large_page_is_painted(browser: str, tmp_path: Path, width: int, schem
     )
     assert complaints == []
     assert shot.stat().st_size > 50_000
+
+
+def test_a_browser_draws_the_network_and_complains_of_nothing(browser: str, tmp_path: Path) -> None:
+    page = draw_html(network_report_helpers.fabric(), network_report_helpers.inventories())
+    dom, complaints = run(browser, tmp_path, page, "--dump-dom")
+    assert complaints == []
+    assert dom.count('class="matrix"') == 2 and dom.count('class="uplink fail"') == 1
+    assert "<title>n3 → n9: no connection</title>" in dom

@@ -3,6 +3,7 @@
 ::
 
     page      the document: head, counts, groups, findings, notes
+    network   who reached what with whom, racks, and what proves each finding (matrix, racks)
     rampup    jobs on ever more nodes at once: sum and mean against their number
     strips    per group and component, how far each node is from its peers, sheep marked, the bar drawn
     sheep     a section per sheep: findings, cause, its peers' distributions, its facts

@@ -15,6 +15,13 @@ from ahc_server.report import words
 from ahc_server.report.folding import Line, fold
 from ahc_server.report.html.groups import Group, draw_group, legend
 from ahc_server.report.html.markup import Markup, join, tag
+from ahc_server.report.html.network import (
+    NetworkPage,
+    draw_elements,
+    draw_network,
+    draw_proof,
+    network_of,
+)
 from ahc_server.report.html.peers import Peers
 from ahc_server.report.html.rampup import draw_rampups
 from ahc_server.report.html.scale import scale_of
@@ -47,6 +54,8 @@ def draw_html(
     report = judgement.report
     sheep = _sheep(judgement)
     anchors = {name: each.anchor for name, each in sheep.items()}
+    network = network_of(judgement, inventories or {})
+    places = {f"node:{name}": at for name, at in anchors.items()} | {**network.elements}
     peers = [Peers(group.id, test) for group, test in zip(report.groups, judgement.tests, strict=True)]
     sections = [
         draw_sheep(
@@ -56,18 +65,21 @@ def draw_html(
             (inventories or {}).get(each.node.id),
             peers[each.group] if each.group is not None else None,
             each.place,
+            draw_proof(proof) if (proof := network.proofs.get(f"node:{each.node.id}")) else None,
         )
         for each in sheep.values()
     ]
     body = join(
         _head(report),
-        tag("nav", [tag("a", text, href=f"#{at}") for at, text in _ways(report, bool(sheep))]),
+        tag("nav", [tag("a", text, href=f"#{at}") for at, text in _ways(report, network, bool(sheep))]),
         _counts(report),
         tag(
             "main",
-            _findings(report, anchors),
+            _findings(report, places),
+            draw_network(network, places),
             draw_rampups(report),
             _groups(judgement, anchors, metrics),
+            draw_elements(network),
             _sheep_pages(sections),
         ),
         _notes(report.notes),
@@ -105,9 +117,16 @@ def _head(report: Report) -> Markup:
     )
 
 
-def _ways(report: Report, sheep: bool) -> list[tuple[str, str]]:
-    ways = [("findings", "Findings", True), ("rampups", "Ramp-ups", bool(report.rampups))]
-    ways += [("groups", "Groups", True), ("nodes", "Nodes", sheep), ("notes", "Notes", bool(report.notes))]
+def _ways(report: Report, network: NetworkPage, sheep: bool) -> list[tuple[str, str]]:
+    ways = [
+        ("findings", "Findings", True),
+        ("network", "Network", bool(network.drawn)),
+        ("rampups", "Ramp-ups", bool(report.rampups)),
+        ("groups", "Groups", True),
+        ("elements", "Elements", bool(network.elements)),
+        ("nodes", "Nodes", sheep),
+        ("notes", "Notes", bool(report.notes)),
+    ]
     return [(at, text) for at, text, there in ways if there]
 
 
@@ -129,7 +148,8 @@ def _sheep(judgement: Judgement) -> dict[str, _Sheep]:
     report = judgement.report
     about: dict[str, list[Finding]] = {}
     for finding in report.findings:
-        if words.blames(finding) and not finding.element.startswith("group:"):
+        # What a switch does is told of the switch, and not of all the nodes behind it.
+        if words.blames(finding) and not finding.element.startswith(("group:", "leaf:", "link:")):
             for name in finding.nodes:
                 about.setdefault(name, []).append(finding)
     nodes = {node.id: node for node in report.nodes}
@@ -144,14 +164,14 @@ def _sheep(judgement: Judgement) -> dict[str, _Sheep]:
     }
 
 
-def _findings(report: Report, anchors: Mapping[str, str]) -> Markup:
+def _findings(report: Report, places: Mapping[str, str]) -> Markup:
     blaming = [each for each in report.findings if words.blames(each)]
     remarks = [each for each in report.findings if not words.blames(each)]
     heads = ("", "who", "effect", "what, why, and what to check")
     drawn = tag(
         "table",
         tag("thead", tag("tr", [tag("th", each) for each in heads])),
-        tag("tbody", [_line(line, anchors) for line in fold(blaming)]),
+        tag("tbody", [_line(line, places) for line in fold(blaming)]),
         class_="findings",
     )
     return tag(
@@ -171,12 +191,12 @@ def _findings(report: Report, anchors: Mapping[str, str]) -> Markup:
     )
 
 
-def _line(line: Line, anchors: Mapping[str, str]) -> Markup:
+def _line(line: Line, places: Mapping[str, str]) -> Markup:
     worst, names = line.worst, line.names
     many = len(names) > 1
     linked = [
-        join(", " if number else None, _link(name, anchors))
-        for number, name in enumerate(names[:_MOST_NAMES])
+        join(", " if number else None, _linked(words.who(each), places.get(each.element)))
+        for number, each in enumerate(line.findings[:_MOST_NAMES])
     ]
     rest = len(names) - _MOST_NAMES
     who = join(linked, f" and {rest:,} more" if rest > 0 else None)
@@ -195,8 +215,8 @@ def _line(line: Line, anchors: Mapping[str, str]) -> Markup:
     )
 
 
-def _link(name: str, anchors: Mapping[str, str]) -> Markup | str:
-    return tag("a", name, href=f"#{anchors[name]}") if name in anchors else name
+def _linked(name: str, anchor: str | None) -> Markup | str:
+    return tag("a", name, href=f"#{anchor}") if anchor else name
 
 
 def _groups(judgement: Judgement, anchors: Mapping[str, str], metrics: bool) -> Markup:
@@ -225,7 +245,7 @@ def _groups(judgement: Judgement, anchors: Mapping[str, str], metrics: bool) -> 
         tag(
             "p",
             "In no group: ",
-            [join(", " if n else None, _link(name, anchors)) for n, name in enumerate(alone)],
+            [join(", " if n else None, _linked(name, anchors.get(name))) for n, name in enumerate(alone)],
         )
         if alone
         else None,

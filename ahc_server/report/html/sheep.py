@@ -26,13 +26,16 @@ def draw_sheep(
     inventory: Inventory | None,
     peers: Peers | None,
     place: int,
+    proof: Markup | None = None,
 ) -> Markup:
-    """The section of one node. ``place``: its row in the matrix of ``peers``, which is None for a node in no group."""
+    """The section of one node. ``place``: its row in the matrix of ``peers``, which is None for a node in no group; ``proof``:
+    the flows that prove what is wrong with its network."""
     group = f"group {node.group}" if node.group else "in no group"
     return tag(
         "section",
         tag("h3", node.id, " ", badge(node.verdict), tag("small", group)),
         [_finding(each, peers, place) for each in findings],
+        proof,
         _machine(inventory) if inventory is not None else None,
         id=anchor,
         class_="sheep",

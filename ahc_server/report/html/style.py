@@ -10,11 +10,13 @@ STYLE = """
   color-scheme: light dark;
   --paper: #fff; --ink: #1a1d21; --muted: #59616b; --rule: #d8dce2; --tint: #f4f5f7; --beyond: #f7e9e7;
   --fail: #b3261e; --warn: #8a5a00; --unknown: #5f4b8b; --pass: #1c6b41; --info: #2b5c8a; --dot: #6d7683;
+  --m0: #5b9bc8; --m1: #e4e8ed; --m2: #fddba6; --m3: #f6a04d; --m4: #d45f12; --m5: #8a2d04; --m6: #14171b;
 }
 @media screen and (prefers-color-scheme: dark) {
   :root {
     --paper: #14171b; --ink: #e4e7eb; --muted: #9aa3ae; --rule: #2d333b; --tint: #1b1f25; --beyond: #2c1d1f;
     --fail: #ff8f86; --warn: #eeb656; --unknown: #bba8f2; --pass: #7fcf9e; --info: #8fbbe6; --dot: #8b95a3;
+    --m0: #3b77a8; --m1: #2a313a; --m2: #57421f; --m3: #8d5a17; --m4: #cb7f20; --m5: #ffb650; --m6: #ffffff;
   }
 }
 * { box-sizing: border-box; }
@@ -54,7 +56,7 @@ th, td { text-align: left; vertical-align: top; padding: 0.5rem 1rem 0.5rem 0; b
 th { font-weight: 500; } thead th { color: var(--muted); border-top: 0; font-size: 0.85rem; padding-bottom: 0.2rem; }
 td.number, .evidence td:nth-child(-n+4) { white-space: nowrap; }
 .findings td:first-child { width: 5.5rem; } .findings td:nth-child(2) { width: 12rem; }
-.findings td:nth-child(3) { width: 5rem; text-align: right; font-weight: 600; }
+.findings td:nth-child(3) { width: 5.5rem; text-align: right; font-weight: 600; white-space: nowrap; }
 .findings p:first-child { margin-top: 0; }
 .cause b, .check b { font-size: 0.72rem; letter-spacing: 0.05em; text-transform: uppercase; font-weight: 600; }
 .effect { float: right; }
@@ -87,6 +89,30 @@ svg .peers { display: block; }
 .ramps { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(22rem, 100%), 1fr)); gap: 0.5rem 1.5rem; }
 .sum { fill: none; stroke: var(--ink); stroke-width: 1.5px; } .band { fill: var(--dot); fill-opacity: 0.25; }
 
+.matrix { display: block; max-width: 100%; height: auto; margin: 0.5rem 0; }
+.m0 { fill: var(--m0); } .m1 { fill: var(--m1); } .m2 { fill: var(--m2); } .m3 { fill: var(--m3); }
+.m4 { fill: var(--m4); } .m5 { fill: var(--m5); } .m6 { fill: var(--m6); }
+.p2 { stroke: var(--m2); } .p3 { stroke: var(--m3); } .p4 { stroke: var(--m4); } .p5 { stroke: var(--m5); }
+.p6 { stroke: var(--m6); }
+svg .mark path, svg .mark rect { fill: currentColor; } svg .mark .box { fill: none; stroke: currentColor; stroke-width: 2px; }
+.racks {
+  display: grid; grid-template-columns: repeat(auto-fill, minmax(7.5rem, 1fr)); gap: 1.5rem 1rem; margin-top: 0.75rem;
+}
+.rack { border-top: 3px solid var(--muted); font-size: 0.85rem; } .rack.apart { border-top: 3px dotted var(--rule); }
+.rack > svg { display: block; } .rack b { display: block; } .rack small { display: block; margin: 0; }
+.rack ul { list-style: none; margin: 0.3rem 0 0; padding: 0; }
+.cells { display: flex; flex-wrap: wrap; gap: 2px; margin-top: 0.3rem; }
+.cells > * {
+  width: 14px; height: 14px; border: 1px solid currentColor; border-radius: 2px; font: 9px/12px sans-serif;
+  text-align: center; text-decoration: none; color: var(--dot);
+}
+.cells .fail { color: var(--fail); } .cells .warn { color: var(--warn); } .cells .unknown { color: var(--unknown); }
+.uplink { stroke: var(--dot); stroke-width: 3px; } .uplink.unmeasured { stroke: var(--rule); }
+.uplink.fail { stroke: var(--fail); stroke-dasharray: 4 3; } .uplink.warn { stroke: var(--warn); stroke-dasharray: 4 3; }
+.proof { margin-top: 0.6rem; font-size: 0.9rem; }
+.proof th:first-child { width: 14rem; } .proof td:nth-child(2), .proof td:nth-child(3) { width: 6rem; }
+.element { border-top: 1px solid var(--rule); margin-top: 1.5rem; }
+
 .sheep { border-top: 1px solid var(--rule); margin-top: 2.5rem; content-visibility: auto; contain-intrinsic-size: auto 30rem; }
 .sheep h3 { font-size: 1.25rem; margin-top: 1rem; }
 .facts {
@@ -112,6 +138,7 @@ svg .peers { display: block; }
   .evidence tr { border-top: 1px solid var(--rule); padding: 0.5rem 0; }
   .evidence th, .evidence td { border: 0; padding: 0; }
   .evidence td:nth-child(-n+4) { display: inline; margin-right: 1rem; } .evidence .plot { width: auto; margin-top: 0.3rem; }
+  .proof { display: block; overflow-x: auto; }
   .evidence td:nth-child(3)::before { content: "expected "; color: var(--muted); }
 }
 @media print {

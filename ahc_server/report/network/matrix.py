@@ -36,11 +36,13 @@ class Bin:
 @dataclass(frozen=True, slots=True)
 class Matrix:
     """``away`` (b, c): ln of the median against the usual, negative is worse, NaN where nothing was measured or no flow came
-    through; ``level`` (b, c), see ``levels``; ``flows`` (b, c): how many. Lines send, columns receive."""
+    through; ``value`` (b, c): the median in bytes/s or µs; ``level`` (b, c), see ``levels``; ``flows`` (b, c): how many. Lines
+    send, columns receive."""
 
     lines: Sequence[Bin]
     columns: Sequence[Bin]
     away: Floats
+    value: Floats
     level: Ints
     flows: Ints
 
@@ -97,6 +99,7 @@ def matrix(picture: Picture, sight: Sight, lines: Sequence[Bin], columns: Sequen
         lines,
         columns,
         middle.reshape(shape),
+        medians_by(key[live], sight.value[live], size).reshape(shape),
         level_of(middle, is_dead, sight.witness).reshape(shape),
         (alive + dead).reshape(shape),
     )

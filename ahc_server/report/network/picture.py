@@ -88,6 +88,15 @@ def witness_of(finding: Finding) -> Witness:
     return "rtt" if any(each.unit == "us" for each in finding.metrics[:1]) else "rate"
 
 
+def about(found: Mapping[str, Finding], witness: Witness) -> dict[str, Finding]:
+    """Those that are about this quantity; what does not connect is about both."""
+    return {
+        element: each
+        for element, each in found.items()
+        if witness_of(each) == witness or each.kind == "missing"
+    }
+
+
 def rows_of(finding: Finding, picture: Picture) -> list[int]:
     """Rows of the nodes that a finding names."""
     row_of = {name: row for row, name in enumerate(picture.names)}

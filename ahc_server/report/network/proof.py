@@ -41,7 +41,7 @@ class Way:
     away: float | None
 
     def told(self, witness: Witness) -> str:
-        return f"{self.source} → {self.destination} {_told(self.value, self.away, witness)}"
+        return f"{self.source} → {self.destination} {value_told(self.value, self.away, witness)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +58,10 @@ class Side:
     ways: Sequence[Way]
 
     def told(self) -> str:
-        return _told(self.value, self.away, self.witness)
+        return value_told(self.value, self.away, self.witness)
 
-    def examples(self) -> str:
-        return ", ".join(each.told(self.witness) for each in self.ways)
+    def examples(self) -> list[str]:
+        return [each.told(self.witness) for each in self.ways]
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,12 +182,12 @@ def _side(what: str, mask: Bools, picture: Picture, sight: Sight, finding: Findi
             picture.names[int(picture.destination[flow])],
             float(sight.value[flow]),
             float(sight.usual[flow]),
-            None if sight.dead[flow] else _relative(float(away[flow]), sight.witness),
+            None if sight.dead[flow] else relative(float(away[flow]), sight.witness),
         )
         for flow in shown[by][:_EXAMPLES].tolist()
     ]
-    relative = None if middle is None else _relative(middle, sight.witness)
-    return Side(what, sight.witness, len(mine), int(np.sum(bad)), value, relative, ways)
+    lost = None if middle is None else relative(middle, sight.witness)
+    return Side(what, sight.witness, len(mine), int(np.sum(bad)), value, lost, ways)
 
 
 def _bar(finding: Finding, witness: Witness) -> float:
@@ -198,16 +198,16 @@ def _bar(finding: Finding, witness: Witness) -> float:
     return float(lost / 2)
 
 
-def _relative(away: float, witness: Witness) -> float:
+def relative(away: float, witness: Witness) -> float:
+    """From ln, negative is worse, to the relative change of the value."""
     return float(np.expm1(away if witness == "rate" else -away))
 
 
-def _told(value: float, away: float | None, witness: Witness) -> str:
-    return (
-        "no connection"
-        if away is None
-        else f"{wording.quantity(_METRICS[witness], value)} ({wording.percent(away)})"
-    )
+def value_told(value: float, away: float | None, witness: Witness) -> str:
+    """ "4.23 Gbit/s (−58 %)"; ``away`` is the relative change, None where nothing came through."""
+    if away is None:
+        return "no connection"
+    return f"{wording.quantity(_METRICS[witness], value)} ({wording.percent(away)})"
 
 
 def _ports(finding: Finding, inventories: Mapping[str, Inventory]) -> list[str]:

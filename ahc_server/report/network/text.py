@@ -11,8 +11,8 @@ from ahc_server.judge import Judgement, wording
 from ahc_server.judge.model import Finding
 from ahc_server.report.layout import table, wrapped
 from ahc_server.report.network.levels import BLANK, LEVELS, USUAL
-from ahc_server.report.network.matrix import Bin, Matrix, bins_of, leaf_bins, matrix
-from ahc_server.report.network.picture import Picture, Sight, leaf_sizes, named, pictures, witness_of
+from ahc_server.report.network.matrix import UNKNOWN, Bin, Matrix, bins_of, leaf_bins, matrix
+from ahc_server.report.network.picture import Picture, Sight, about, leaf_sizes, named, pictures, rows_of
 from ahc_server.report.network.proof import Proof, proofs
 from ahc_server.report.network.racks import Rack, racks
 from ahc_server.report.words import clean
@@ -88,28 +88,39 @@ def _drawing(
         f"Network, job {picture.job}: {_TITLES[sight.witness]} against what is usual for such flows, {what}"
     )
     lines = ["", *wrapped(clean(title), width, "    ", first="")]
-    about = {element: each for element, each in found.items() if witness_of(each) == sight.witness}
-    if (not about or not nodes) and bool(np.all(np.isin(whole.level, (BLANK, USUAL)))):
+    told = about(found, sight.witness)
+    if (not told or not nodes) and bool(np.all(np.isin(whole.level, (BLANK, USUAL)))):
         return [*lines, f"  all as usual, over {int(whole.flows.sum()):,} flows"]
     lines.append(
-        "  lines send, columns receive, in the same order" + ("; ! is named in a finding" if about else "")
+        "  lines send, columns receive, in the same order" + ("; ! is named in a finding" if told else "")
     )
-    breaks = set() if folded else _breaks(bins)
+    by_node = not folded and picture.has_leaves
+    breaks = _breaks(bins) if by_node else set()
+    marked = {row for each in told.values() for row in rows_of(each, picture) if not _is_of_leaves(each)}
     for place, each in enumerate(bins):
-        if place in breaks:
-            lines.append("")
-        lines.append(_line(_label(each, picture, about), whole.level[place].tolist(), breaks))
+        if by_node and (place in breaks or not place):
+            lines.append(f"  {_mark(each, picture, told)} {clean(_leaf_name(each, picture))}")
+        mark = _mark(each, picture, told) if folded else "!" if int(each.rows[0]) in marked else " "
+        lines.append(_line(f"  {mark} {_fitted(each.label)} ", whole.level[place].tolist(), breaks))
     if folded and nodes:
-        lines += _named_nodes(picture, sight, bins, about)
+        lines += _named_nodes(picture, sight, bins, told)
     return [*lines, *wrapped(_legend(whole, sight), width, "    ", first="  ")]
 
 
-def _label(each: Bin, picture: Picture, found: Mapping[str, Finding]) -> str:
-    names = [f"node:{picture.names[int(row)]}" for row in each.rows] if len(each.rows) == 1 else []
-    if each.leaf >= 0 and len(each.rows) > 1:
-        names = [f"leaf:{picture.leaves[each.leaf]}"]
-    mark = "!" if any(name in found for name in names) else " "
-    return f"  {mark} {_fitted(each.label)} "
+def _is_of_leaves(finding: Finding) -> bool:
+    return finding.element.startswith(("leaf:", "link:"))
+
+
+def _mark(each: Bin, picture: Picture, told: Mapping[str, Finding]) -> str:
+    """Of the leaf of a bin: whether it, or a link of it, is named."""
+    named_here = {
+        int(picture.leaf[row]) for one in told.values() if _is_of_leaves(one) for row in rows_of(one, picture)
+    }
+    return "!" if each.leaf >= 0 and each.leaf in named_here else " "
+
+
+def _leaf_name(each: Bin, picture: Picture) -> str:
+    return picture.leaves[each.leaf] if each.leaf >= 0 else UNKNOWN
 
 
 def _fitted(name: str) -> str:
@@ -205,7 +216,7 @@ def _proofs(found: Sequence[Proof], width: int) -> list[str]:
         ]
         rows = [("", "flows", "not as usual", "median", "such as")] if proof.sides else []
         rows += [
-            (each.what, f"{each.flows:,}", f"{each.bad:,}", each.told(), each.examples())
+            (each.what, f"{each.flows:,}", f"{each.bad:,}", each.told(), "\n".join(each.examples()))
             for each in proof.sides
         ]
         lines += ["  " + line for line in table(rows, width - 2)]
