@@ -28,6 +28,7 @@ from ahc_agent.wire.messages import (
     Hello,
     Identity,
     Message,
+    PairTask,
     Ready,
     Result,
     Stop,
@@ -40,6 +41,10 @@ _log = logging.getLogger(__name__)
 
 #: The loop looks after time limits and unacknowledged results at least this often.
 _TICK_S = 0.5
+#: Looks at the server's clock before a pair starts: while it is prepared, and when it is ready.
+_LOOKS = 4
+#: A pair is not called ready before the clock is known well, or so long after it was prepared.
+_CLOCK_WAIT_S = 1.0
 #: How long an agent that ends waits for the programs of its task, and for its last words to leave.
 _LAST_WORK_S, _LAST_WORDS_S = 3.0, 1.0
 
@@ -70,6 +75,7 @@ class Agent:
         self._ear = Ear(name for _, name in socket.if_nameindex() if name != "lo")
         self._worker = Worker(settings.identity.machine, settings.only_disks, self._ear.tell)
         self._ending: str | None = None
+        self._held: list[tuple[float, Ready]] = []
         self._link = Link(
             settings.endpoint,
             settings.server_key,
@@ -95,6 +101,7 @@ class Agent:
                     self._report(news)
                 now = time.monotonic()
                 self._worker.expire(now)
+                self._send_ready(now)
                 self._send_results(now)
                 if self._settings.once and self._link.failure is not None:
                     raise ServerAway(self._link.failure)
@@ -116,8 +123,11 @@ class Agent:
                     self._outbox.due_now(message.task_id)  # a restarted server asks again for what is done
                 else:
                     self._worker.assign(message)
+                    if isinstance(message.task, PairTask):
+                        self._link.look_at_clock(_LOOKS)
             case Go():
-                self._worker.go(message, self._link.clock.start_s(message))
+                clock = self._link.clock
+                self._worker.go(message, clock.start_s(message), clock.error_s)
             case Cancel():
                 self._worker.cancel(message.task_id)
             case Ack():
@@ -132,10 +142,18 @@ class Agent:
     def _report(self, message: Message) -> None:
         if isinstance(message, Result):
             self._outbox.put(message)
+        elif isinstance(message, Ready):
+            self._held.append((time.monotonic() + _CLOCK_WAIT_S, message))
+            self._link.look_at_clock(_LOOKS)  # Go follows, and names a moment of the server's clock
         elif self._link.state is State.JOINED:
             self._link.send(message)
-            if isinstance(message, Ready):
-                self._link.beat_now()  # Go follows, and names a moment of the server's clock
+
+    def _send_ready(self, now: float) -> None:
+        """Where the server's clock is not known well yet, as right after joining, its answers are waited for."""
+        due = [each for until, each in self._held if self._link.clock.is_well_known or now >= until]
+        self._held = [(until, each) for until, each in self._held if each not in due]
+        for each in due if self._link.state is State.JOINED else ():
+            self._link.send(each)
 
     def _send_results(self, now: float) -> None:
         if self._link.state is not State.JOINED:

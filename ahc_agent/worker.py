@@ -83,10 +83,11 @@ class _Job:
     cancelled: threading.Event = field(default_factory=threading.Event)
     stopped_at: float = 0.0
     why: Literal["timeout", "cancelled"] | None = None
-    gos: queue.SimpleQueue[tuple[Go, float]] = field(default_factory=queue.SimpleQueue)
+    gos: queue.SimpleQueue[tuple[Go, float, float | None]] = field(default_factory=queue.SimpleQueue)
     started_at: float = 0.0
     started_at_unix_s: float = 0.0
     start_delay_s: float = 0.0
+    clock_error_s: float | None = None
 
     @property
     def task_id(self) -> str:
@@ -111,6 +112,7 @@ class _Job:
             status=self.why or status,  # type: ignore[arg-type]
             started_at_unix_s=self.started_at_unix_s,
             start_delay_s=self.start_delay_s,
+            clock_error_s=self.clock_error_s,
             duration_s=time.monotonic() - self.started_at if self.started_at else 0.0,
             **fields,
         )
@@ -162,11 +164,11 @@ class Worker:
         """Stop a task, or never start it; its outcome is "cancelled"."""
         self._stop(lambda job: job.task_id == task_id, "cancelled")
 
-    def go(self, go: Go, start_s: float) -> None:
-        """Hand a Go to the pair task that waits for it, to start at ``start_s`` (CLOCK_MONOTONIC); one for anything else is late
-        and means nothing."""
+    def go(self, go: Go, start_s: float, clock_error_s: float | None = None) -> None:
+        """Hand a Go to the pair task that waits for it, to start at ``start_s`` (CLOCK_MONOTONIC), which is wrong by
+        ``clock_error_s`` at most; one for anything else is late and means nothing."""
         if self._job is not None and self._job.task_id == go.task_id:
-            self._job.gos.put((go, start_s))
+            self._job.gos.put((go, start_s, clock_error_s))
 
     def expire(self, now: float) -> None:
         """Stop what has reached its time limit, leave behind what does not stop."""
@@ -263,7 +265,7 @@ class Worker:
                 if left <= 0:
                     raise AhcError("the server's Go did not come in time: the other end was not ready")
                 try:
-                    go, start_s = job.gos.get(timeout=min(left, 0.1))
+                    go, start_s, job.clock_error_s = job.gos.get(timeout=min(left, 0.1))
                 except queue.Empty:
                     continue
                 while (ahead_s := start_s - time.monotonic()) > 0:

@@ -40,16 +40,27 @@ def test_it_is_wrong_by_half_of_the_quickest_round_trip_at_most(
 def test_old_answers_are_forgotten_as_clocks_drift() -> None:
     clock = ServerClock()
     heard(clock, 0, 10, 10)
-    for _ in range(8):
-        heard(clock, 3 * SECOND, 1000, 1000)
+    for later in range(1, 9):
+        heard(clock, 3 * SECOND, 1000, 1000, (5 + later) * SECOND)
     assert clock.offset_ns == 3 * SECOND
+
+
+def test_a_quick_answer_is_believed_until_it_may_have_drifted_further_than_a_new_one_is_wrong() -> None:
+    clock = ServerClock()
+    heard(clock, 7, 10_000, 10_000)  # wrong by 10 µs at most
+    heard(clock, 8, 200_000, 200_000, 6 * SECOND)  # a second later the first may be wrong by 60 µs
+    assert clock.offset_ns == 7
+    assert clock.error_s == pytest.approx(60e-6, rel=0.05)
+    heard(clock, 9, 200_000, 200_000, 15 * SECOND)
+    assert clock.offset_ns == 9
+    assert clock.error_s == pytest.approx(200e-6)
 
 
 def test_another_server_has_another_clock() -> None:
     clock = ServerClock()
     heard(clock, 7, 1, 1)
     clock.forget()
-    assert clock.offset_ns is None
+    assert clock.offset_ns is None and clock.error_s is None
 
 
 def test_an_answer_to_none_of_our_heartbeats_tells_nothing() -> None:

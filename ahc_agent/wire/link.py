@@ -40,6 +40,12 @@ _REFUSED_FIRST_S, _REFUSED_MAX_S = 1.0, 60.0
 #: Heartbeats without an answer before the server counts as away.
 _SILENT_BEATS = 3
 _SEND_QUEUE = 100
+#: Looks at the server's clock follow each other after so long, at random: a whole fleet looks at the same time.
+_LOOK_APART_S = (0.005, 0.025)
+#: Looks when the agent has just joined: its first pair may come soon.
+_FIRST_LOOKS = 8
+#: Where the clock is still not known so well, as on a busy machine, there are up to so many looks more.
+_MORE_LOOKS = 16
 
 _REFUSED_KEY = "the server at {} does not admit this agent's key (see ahc serve --authorized-keys)"
 _WRONG_KEY = "the server at {} does not hold the key that was given (--server-key), or is no AHC server"
@@ -98,6 +104,7 @@ class Link:
         self._due_at = 0.0  # of the next attempt, Hello or Heartbeat, by state
         self._connected = False
         self._sequence = 0
+        self._looks = -_MORE_LOOKS
         self._heard_at = 0.0
         self._attempts = 0
         self._host, _, self._port = endpoint.removeprefix("tcp://").rpartition(":")
@@ -219,7 +226,12 @@ class Link:
                 self._say(f"the server at {self.endpoint} does not answer")
             self._sequence += 1
             self.send(Heartbeat(sequence=self._sequence, sent_at_ns=time.monotonic_ns(), busy=self._busy()))
-            self._due_at = now + self.heartbeat_s
+            self._due_at = now + (random.uniform(*_LOOK_APART_S) if self._looks_again() else self.heartbeat_s)
+
+    def _looks_again(self) -> bool:
+        """Whether another look at the clock follows soon. ``_looks`` falls below 0 while the clock is not known well."""
+        self._looks -= 1
+        return self._looks >= 0 or (self._looks > -_MORE_LOOKS and not self.clock.is_well_known)
 
     def _events(self) -> list[int]:
         """What the monitor saw since the last look."""
@@ -286,14 +298,16 @@ class Link:
         self.failure = None
         self.heartbeat_s = message.heartbeat_s
         self._pause_s, self._refused_s = _PAUSE_FIRST_S, _REFUSED_FIRST_S
-        self._due_at = self._heard_at + random.uniform(0, self.heartbeat_s)
+        self._due_at = self._heard_at + random.uniform(0, min(1.0, self.heartbeat_s))
+        self._looks = _FIRST_LOOKS
         self._joined = f"joined the server at {self.endpoint} (version {message.server_version})"
         self._say(self._joined)
 
-    def beat_now(self) -> None:
-        """A heartbeat at once, for a fresh look at the server's clock."""
+    def look_at_clock(self, times: int) -> None:
+        """So many heartbeats, the first at once: of several looks at the server's clock the quickest tells most."""
         if self.state is State.JOINED:
             self._due_at = 0.0
+            self._looks = max(self._looks, times - 1)
 
     def _fail(self, why: str) -> None:
         self.failure = why

@@ -394,13 +394,15 @@ class TaskOutcome(msgspec.Struct, kw_only=True, frozen=True):
 
     ``status``: "ok" (measured, perhaps with errors of single parts inside), "failed", "refused" (a write guard or a right said
     no), "timeout", "cancelled". Times are the agent's;
-    ``start_delay_s`` runs from receipt of Assign (for pairs: from the moment that Go names) to the start.
+    ``start_delay_s`` runs from receipt of Assign (for pairs: from the moment that Go names) to the start. ``clock_error_s``: the
+    most by which that moment was known wrongly; None for all but pairs, and of older agents.
     """
 
     status: Literal["ok", "failed", "refused", "timeout", "cancelled"]
     error: Text | None = None
     started_at_unix_s: Finite = 0.0
     start_delay_s: Finite = 0.0
+    clock_error_s: Finite | None = None
     duration_s: Finite = 0.0
     inventory: Inventory | None = None
     measurements: Annotated[list[Measurement], msgspec.Meta(max_length=100_000)] = []
