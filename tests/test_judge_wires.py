@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from ahc_agent.wire.messages import Identity, LinkCounters, PathFacts
 from ahc_server.judge.model import Finding
-from ahc_server.judge.wires import causes_of
 from ahc_server.judge.wires.counters import _medians_of_others
 from tests.wires_helpers import Wired, heard, mac, nic
 
@@ -58,17 +57,6 @@ def test_they_are_no_cause_of_what_is_slow_elsewhere() -> None:
     disk = msgspec.structs.replace(SLOW, component="disk", direction=None)
     found = Wired(8).rises("n3", rx_crc_errors=2603).findings([disk])
     assert [(each.component, each.cause is None) for each in found] == [("disk", True), ("network", False)]
-
-
-def test_causes_are_told_by_row_for_the_network_alone() -> None:
-    session = Wired(8).rises("n3", rx_crc_errors=2603, carrier_changes=2).session()
-    rows = {record.machine: row for row, record in enumerate(session.nodes)}
-    assert causes_of(session, rows) == {
-        2: {
-            "network/carrier": "the link of eth0 changed 14 times during the network tests",
-            "network/crc": "CRC errors on eth0 rose by 18,221 during the network tests",
-        }
-    }
 
 
 def test_a_few_errors_and_what_everybody_has_are_not_told() -> None:

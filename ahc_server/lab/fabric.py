@@ -24,7 +24,7 @@ _SERVER_PORT = 5570
 #: What all cards together may carry on this machine, bit/s, and a card at most.
 _ALL_BITS_PER_S, _MOST_BITS_PER_S, _LEAST_BITS_PER_S = 240_000_000, 50_000_000, 5_000_000
 #: Speed of a healthy uplink, as a part of what its nodes' cards send together.
-UPLINK_PART = 0.75
+UPLINK_PART = 1.0
 #: How much may leave at once, in time at full speed, and at least (some frames).
 _BURST_S, _LEAST_BURST_BYTES = 0.004, 6_000
 _QUEUE_MS = 30
@@ -162,7 +162,7 @@ class FabricNetwork:
             hook = f"type filter hook ingress device {device} priority 0"
             rule = f"numgen random mod 10000 < {round(10_000 * share)} drop"
             self._undo.append(partial(run_in, space, ["nft", f"delete table {table}"]))
-            run_in(space, ["nft", f"table {table} {{ chain in {{ {hook} ; {rule} ; }} }}"])
+            run_in(space, ["nft", f"table {table} {{ chain in {{ {hook} ; {rule} ; }} ; }}"])
 
     def set_port_mtu(self, node: str, mtu: int) -> None:
         """Give a node's switch port a smaller MTU than its card: larger frames vanish there, both ways, without a word."""

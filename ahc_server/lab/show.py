@@ -9,11 +9,14 @@ import click
 
 from ahc_agent.errors import ServerAway
 from ahc_server.control import StatusOf, ask
+from ahc_server.lab.fabric import FabricNetwork
 from ahc_server.lab.fleet import Fleet
 from ahc_server.lab.model import Breakage, LabSpec
 from ahc_server.lab.parts import Parts
 from ahc_server.lab.processes import Child
 from ahc_server.paths import Where
+from ahc_server.plan import find_plan, read_plan
+from ahc_server.plan.cabling import cabling_lines
 from ahc_server.store.saved import Standing
 
 _LOOK_S = 1.0
@@ -37,7 +40,9 @@ def run_lab(fleet: Fleet, plan: str, session: str, form: str, *, confirm: bool =
             say(f"will break {breakage.title} midway: {breakage.fault.name}, {breakage.fault.summary}")
         else:
             _break(fleet, breakage)
-    status = _follow(fleet, fleet.start_run(plan, session, confirm=confirm), session, later)
+    status = _follow(
+        fleet, fleet.start_run(_with_cabling(fleet, plan), session, confirm=confirm), session, later
+    )
     if status in (0, 1):
         sys.stdout.flush()
         return fleet.start_report(session, form).wait() or status
@@ -66,6 +71,20 @@ def _half_done(where: Where, session: str) -> bool:
     except ServerAway:
         return False
     return isinstance(standing, Standing) and 2 * standing.step > standing.steps > 0
+
+
+def _with_cabling(fleet: Fleet, plan: str) -> str:
+    """The plan, which also says which leaf each node is meant to hang on, where there are leaves and it does not say it."""
+    network = fleet.parts.network
+    if not isinstance(network, FabricNetwork):
+        return plan
+    file = find_plan(plan)
+    read = read_plan(file)
+    if read.cabling:
+        return plan
+    own = fleet.folder / file.name
+    own.write_text(f"{read.text.rstrip()}\n{cabling_lines(network.racks.of)}")
+    return str(own)
 
 
 def _break(fleet: Fleet, breakage: Breakage) -> None:

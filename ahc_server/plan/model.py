@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -60,7 +61,8 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """``hosts``: how many nodes the session needs (low) and takes at most (high); None takes all that are there."""
+    """``hosts``: how many nodes the session needs (low) and takes at most (high); None takes all that are there. ``cabling``:
+    node → the switch that it is meant to hang on; the report compares it with what LLDP tells."""
 
     name: str
     jobs: tuple[Job, ...]
@@ -68,6 +70,7 @@ class Plan:
     hypervisors: int | None = None
     destructive: bool = False
     description: str = ""
+    cabling: Mapping[str, str] = field(default_factory=dict)
     text: str = field(default="", repr=False, compare=False)
 
 

@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from ahc_agent.bench.sysbench import format_size
 from ahc_agent.wire.messages import AnyTask, BenchLimits, CpuTask, DiskTask, InventoryTask, MemoryTask
+from ahc_server.plan.cabling import read_cabling
 from ahc_server.plan.model import Affinity, Component, HostRange, Job, Plan, pair_pattern
 from ahc_server.rounds import BISECTION_ROUNDS, MOST_ROUNDS, Rounds
 from ahc_server.yamlfile import Document, Section, parse_document, read_document
@@ -31,6 +32,7 @@ PLAN_KEYS = (
     "runtime",
     "ci-target",
     "destructive",
+    "cabling",
     "jobs",
 )
 #: Keys that every job may have.
@@ -84,6 +86,7 @@ def _plan(document: Document) -> Plan:
         hosts=hosts,
         hypervisors=top.integer("required-hypervisors", 1, MOST_HOSTS),
         destructive=destructive,
+        cabling=read_cabling(top),
         jobs=tuple(
             replace(job, task=_allowed(job.task)) if isinstance(job.task, DiskTask) else job for job in jobs
         ),

@@ -6,6 +6,7 @@
             ──▶ counters   errors, drops, pauses and retransmissions of one node that its peers have not
             ──▶ holes      sizes of packets that do not pass, and where
             ──▶ addresses  two machines with one address, data that takes another card than the one with the address
+    plan        ──▶ planned    the switch that a node hangs on, against the one that the plan names
     inventories ──▶ cabling    the switch ports that the cards hang on (LLDP), against those of the peers
 """
 
@@ -17,12 +18,12 @@ from ahc_server.judge.health import merged
 from ahc_server.judge.model import Finding
 from ahc_server.judge.wires.addresses import addresses
 from ahc_server.judge.wires.cabling import cabling
-from ahc_server.judge.wires.counters import causes_of, ill_links, risen
+from ahc_server.judge.wires.counters import RETRANSMITTED, Rise, ill_links, risen
 from ahc_server.judge.wires.holes import holes
 from ahc_server.judge.wires.model import ways_of
+from ahc_server.judge.wires.planned import planned
 from ahc_server.session import NodeRecord, Session
-
-__all__ = ["causes_of", "with_wires"]
+from ahc_server.switches import data_addresses
 
 
 def with_wires(
@@ -37,9 +38,29 @@ def with_wires(
     ``rows``: machine → row, ``records``: the nodes by row, ``groups``: rows that can be compared.
     """
     ways = ways_of(session, rows)
-    told = merged(ill_links(risen(ways, records), records), findings)
+    told = merged(ill_links(_not_of_switches(risen(ways, records), findings, records), records), findings)
     told += holes(ways, records)
     told += addresses(ways, records)
+    told += planned(_meant(session), records, data_addresses(session))
     for number, group in enumerate(groups):
         told += cabling([int(row) for row in group], f"g{number + 1}", records)
     return told
+
+
+def _not_of_switches(
+    rises: Iterable[Rise], findings: Iterable[Finding], records: Sequence[NodeRecord]
+) -> list[Rise]:
+    """What rose, but for what was sent again by nodes behind a switch that is bad: it is the switch that drops it."""
+    behind = {node for each in findings if each.element.startswith(("leaf:", "link:")) for node in each.nodes}
+    return [rise for rise in rises if rise.key != RETRANSMITTED or records[rise.row].node not in behind]
+
+
+def _meant(session: Session) -> dict[str, str]:
+    """Node → the switch that the plan names, where it does."""
+    if "cabling" not in session.plan:
+        return {}
+    from ahc_server.plan.cabling import (
+        cabling_of,
+    )  # most plans have none, and reading YAML takes a while to load
+
+    return cabling_of(session.plan)

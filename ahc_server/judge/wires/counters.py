@@ -20,8 +20,8 @@ import numpy as np
 from ahc_server.judge import wording
 from ahc_server.judge.health import Ill
 from ahc_server.judge.model import Finding
-from ahc_server.judge.wires.model import Seen, port_of, ways_of
-from ahc_server.session import NodeRecord, Session
+from ahc_server.judge.wires.model import Seen, port_of
+from ahc_server.session import NodeRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,11 @@ _CHECKSUMS = _Kind("checksums", "packets that arrived with a wrong checksum", fr
     "IpExtInCsumErrors", "TcpInCsumErrors", "UdpInCsumErrors")), (), 10, 0, True,
     "something on the way, or its card's checksum offload, changes data: check cable, card and driver")  # fmt: skip
 _RETRANSMITTED, _SENT = "TcpRetransSegs", "TcpOutSegs"
-_LEAST_RETRANSMITTED, _LEAST_SHARE = 200, 0.01
+#: The key of what TCP sent again.
+RETRANSMITTED = "retransmitted"
+#: So many segments have to be sent again in all tests of a node and of its peers with it, so many in a test before that test
+#: counts, and of all segments this part. (A sender's segments are acknowledgements too: of lost frames about half shows.)
+_LEAST_RETRANSMITTED, _LEAST_IN_TEST, _LEAST_SHARE = 200, 10, 0.005
 
 #: Far more than the peers: this many times their median.
 _FACTOR = 10
@@ -96,15 +100,6 @@ class Rise:
     count: int
     usual: float
     do: str
-
-
-def causes_of(session: Session, rows: Mapping[str, int]) -> dict[int, dict[str, str]]:
-    """Row → "network/KIND" → what rose, of the nodes where it says something: for explaining what is slow in their network."""
-    found: dict[int, dict[str, str]] = {}
-    records = [record for _, record in sorted((rows[each.machine], each) for each in session.nodes)]
-    for each in risen(ways_of(session, rows), records):
-        found.setdefault(each.row, {})[f"network/{each.key}"] = each.said
-    return found
 
 
 def ill_links(rises: Sequence[Rise], records: Sequence[NodeRecord]) -> list[Finding]:
@@ -213,7 +208,7 @@ def _retransmitted(ways: Sequence[Seen]) -> Iterator[Rise]:
     for seen in ways:
         rises = seen.path.stack_rises
         sent, repeated = rises.get(_SENT, 0), rises.get(_RETRANSMITTED, 0)
-        share = repeated / (sent + repeated) if repeated >= _LEAST_RETRANSMITTED else 0.0
+        share = repeated / (sent + repeated) if repeated >= _LEAST_IN_TEST else 0.0
         own[seen.row].append(share)
         with_it[seen.peer].append(share)
         counts[seen.row].append(repeated)
@@ -222,10 +217,13 @@ def _retransmitted(ways: Sequence[Seen]) -> Iterator[Rise]:
         row: max(float(np.median(of.get(row, [0.0]))) for of in (own, with_it))
         for row in own.keys() | with_it.keys()
     }
-    large = {row: share if share >= _LEAST_SHARE else 0.0 for row, share in shares.items()}
+    large = {
+        row: share if share >= _LEAST_SHARE and sum(counts[row]) >= _LEAST_RETRANSMITTED else 0.0
+        for row, share in shares.items()
+    }
     usual = _medians_of_others(shares)
     for row in _outstanding(large, is_error=False):
         theirs = wording.plain_percent(usual[row])
         said = f"{wording.plain_percent(shares[row])} of the TCP segments in its tests were sent again, {theirs} in its peers'"
         total = sum(counts[row])
-        yield Rise(row, None, "retransmitted", said, total, usual[row] * total / shares[row], _CABLE)
+        yield Rise(row, None, RETRANSMITTED, said, total, usual[row] * total / shares[row], _CABLE)
