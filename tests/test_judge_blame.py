@@ -98,7 +98,7 @@ def test_nodes_that_are_slow_for_the_same_reason_are_no_peers_that_are_well_with
 
 
 def test_disks_of_another_make_that_are_somewhat_slower_are_a_remark() -> None:
-    """Three of seventeen have another model of disk, 8 % slower: too few to be a batch with a level of its own."""
+    """Three of seventeen have another model of disk, 8 % slower: too few to be excused as a batch of that model."""
     metrics = [
         ("disk", "disk0", name, "IOPS", True, 300.0, 1.0) for name in ("read_1M_iops", "randread_4k_iops")
     ]

@@ -242,9 +242,16 @@ def batch(bios: int, many: int, model: str = "M") -> list[Inventory]:
 
 @pytest.mark.parametrize(
     ("parts", "told"),
-    [((20, 20), True), ((35, 5), True), ((36, 4), False), ((6, 5), True), ((200, 20), False)],
+    [
+        ((20, 20), True),
+        ((35, 5), True),
+        ((36, 4), False),
+        ((17, 3), True),
+        ((12, 2), False),
+        ((200, 20), False),
+    ],
 )
-def test_a_batch_has_five_nodes_and_an_eighth_of_the_group(parts: tuple[int, int], told: bool) -> None:
+def test_a_batch_has_three_nodes_and_an_eighth_of_the_group(parts: tuple[int, int], told: bool) -> None:
     fleet = [each for bios, many in enumerate(parts) for each in batch(bios, many)]
     found = table(range(len(fleet)), fleet).batches()
     assert [str(fact) for fact, _ in found] == ["BIOS"] * told

@@ -105,9 +105,12 @@ def levels(away: Floats, members: int) -> float:
         # and by the model of their disks whatever it is.
         (8, 20, -0.30, True, 0.0),
         (8, 20, -1.50, True, 0.0),
-        # Few nodes are no batch: four, or fewer than an eighth.
-        (4, 20, -0.04, True, 0.04),
+        # Few nodes are no batch: two, or fewer than an eighth.
+        (3, 20, -0.04, False, 0.0),
+        (2, 12, -0.04, True, 0.04),
         (5, 60, -0.04, True, 0.04),
+        # Three or four that are far off are told, with the model of their disks as the cause.
+        (3, 20, -0.10, True, 0.10),
         (9, 60, -0.04, True, 0.0),
     ],
 )

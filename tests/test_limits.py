@@ -137,7 +137,7 @@ def test_limits_that_are_drawn_are_read_again(chosen: dict[str, tuple[float, flo
         ("alpha: 0.5\n", "f:1: alpha: a number"),
         ("\nspread-limit: 0\n", "f:2: spread-limit: a number from 0.02 to 1"),
         ("limits:\n  cpu: {floor: 30 %}\n", "f:2: cpu: floor (30 %) must be less than fail (25 %)"),
-        ("limits:\n  cpu:\n    fail: 1 %\n", "f:3: cpu: floor (1.2 %) must be less than fail (1 %)"),
+        ("limits:\n  cpu:\n    fail: 1 %\n", "f:3: cpu: floor (1.8 %) must be less than fail (1 %)"),
         ("limits:\n  cpu: {fail: 5 %, noise: 6 %}\n", "f:2: cpu: noise (6 %) must be less than fail (5 %)"),
         ("shared:\n  cpu: {floor: 30 %}\n", "f:2: cpu: floor (30 %) must be less than fail (25 %)"),
         (

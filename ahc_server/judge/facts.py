@@ -66,7 +66,7 @@ class FactTable:
         """Columns of the facts of which nodes have different values."""
         return [column for column, values in enumerate(self.values) if len(values) > 1]
 
-    def batches(self, least_nodes: int = 5, least_part: float = 0.12) -> list[tuple[Fact, Codes]]:
+    def batches(self, least_nodes: int = 3, least_part: float = 0.12) -> list[tuple[Fact, Codes]]:
         """Legitimate parts of the group: facts of which at least two values have so many nodes each.
 
         Their codes (n,): −1 for nodes with a rarer value, or that do not tell. Facts that divide the group in the same

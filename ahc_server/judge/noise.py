@@ -39,14 +39,14 @@ _PRIOR_NODES = 15.0
 #: Fewer nodes, wider limits: by so many spreads more for a group of none, and none for a group of 20.
 _SMALL_GROUP, _SMALL_EXTRA = 20, 3.0
 #: A visible batch of nodes has its own level when it has this many nodes, and this part of its group.
-LEAST_BATCH, LEAST_BATCH_PART = 5, 0.12
-#: So much of a batch's level is excused by whatever it has in common.
-MOST_EXCUSED = 0.05
+LEAST_BATCH, LEAST_BATCH_PART = 3, 0.12
+#: So much of a batch's level is excused by whatever it has in common. Fewer nodes than this are excused no more by anything.
+MOST_EXCUSED, _LEAST_EXPLAINED = 0.05, 5
 #: Halves of a group that differ for no visible reason: least part of the smaller, and distance in spreads.
 _LEAST_HALF, _HALVES_APART, _FEW_MORE_APART = 0.30, 5.0, 12.0
 _LEAST_TO_SPLIT = 12
-#: A batch that nothing visible tells apart differs by no more than this; what differs by more is sick.
-_HIDDEN_BATCH = 0.04
+#: A batch that nothing visible tells apart has so many nodes, and differs by no more than this; what differs by more is sick.
+_LEAST_HIDDEN, _HIDDEN_BATCH = 5, 0.04
 
 
 def medians(values: Floats, axis: int) -> Floats:
@@ -88,7 +88,8 @@ def levelled(distance: Floats, batches: Sequence[Batches]) -> Floats:
                 rows = fact.codes == code
                 if rows.sum() >= LEAST_BATCH and LEAST_BATCH_PART * len(rows) <= rows.sum() < len(rows):
                     shift = np.nan_to_num(medians(level[rows], 0))
-                    level[rows] -= np.where(fact.explains | (np.abs(shift) <= MOST_EXCUSED), shift, 0.0)
+                    explained = fact.explains & (rows.sum() >= _LEAST_EXPLAINED)
+                    level[rows] -= np.where(explained | (np.abs(shift) <= MOST_EXCUSED), shift, 0.0)
     return level
 
 
@@ -125,7 +126,7 @@ def halves(distance: Floats, *, batches: bool = False) -> Halves | None:
         return None
     found = _split(distance, ordered, max(3, int(_LEAST_HALF * count) + 1))
     if found is None and batches:
-        found = _split(distance, ordered, max(LEAST_BATCH, int(LEAST_BATCH_PART * count) + 1))
+        found = _split(distance, ordered, max(_LEAST_HIDDEN, int(LEAST_BATCH_PART * count) + 1))
         found = found if found is not None and found.gap <= _HIDDEN_BATCH else None
     return found
 

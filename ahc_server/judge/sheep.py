@@ -19,6 +19,8 @@ _DISK_KINDS = ("sequential", "random", "sequential writes", "random writes")
 _SHARED_LOSS = 0.5
 #: A bad core is one of few, and lost so many times as much as its node.
 _FEW_CORES = 0.25
+#: Where the whole lost this part of what its slowest piece lost, the whole is told.
+_WHOLE = 0.9
 _CORE_FACTOR = 2.0
 
 
@@ -62,6 +64,9 @@ def _piece(scores: Sequence[Score], place: int, component: str, numbers: list[in
 
     core, socket, level = clearest("core"), clearest("socket", "numa"), clearest("cpu", "memory", "tx", "rx")
     unrest = clearest("throttling")
+    if level is not None:
+        alike = [n for n in numbers if scores[n].part == "all" and scores[n].kind == scores[level].kind]
+        level = next((n for n in alike if loss(n) >= _WHOLE * loss(level)), level)
     cores = sum(score.kind == "core" for score in scores)
     few = sum(scores[number].kind == "core" for number in numbers) <= max(2, _FEW_CORES * cores)
     if core is not None and few and loss(core) > _CORE_FACTOR * max(loss(level), loss(socket)):

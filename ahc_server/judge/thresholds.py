@@ -29,12 +29,12 @@ class Limits:
 
 
 KINDS: Mapping[str, Limits] = {
-    "cpu": Limits(floor=0.012, fail=0.25, noise=0.004),
+    "cpu": Limits(floor=0.018, fail=0.25, noise=0.004),
     "socket": Limits(floor=0.010, fail=0.25, noise=0.003),
     "core": Limits(floor=0.060, fail=0.25, noise=0.006, extra=0.5),
     "throttling": Limits(floor=0.020, fail=0.10, noise=0.001),
     "memory": Limits(floor=0.030, fail=0.30, noise=0.004),
-    "numa": Limits(floor=0.025, fail=0.30, noise=0.004),
+    "numa": Limits(floor=0.030, fail=0.30, noise=0.004),
     "cached": Limits(floor=0.050, fail=0.30, noise=0.010),
     "sequential": Limits(floor=0.030, fail=0.30, noise=0.010, extra=0.5),
     "sequential writes": Limits(floor=0.030, fail=0.30, noise=0.010, extra=0.5),
