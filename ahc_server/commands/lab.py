@@ -96,7 +96,8 @@ def command(
     nodes = node_names(count)
     if leaves and plain:
         raise UsageError("--leaves needs network namespaces, which --plain does without")
-    breakages = parse_breakages(breaks, nodes, FAULTS, racks(nodes, leaves).leaves if leaves else ())
+    switches = racks(nodes, leaves).leaves if leaves else ()
+    breakages = parse_breakages(breaks, nodes, FAULTS, switches)
     spec = LabSpec(nodes, breakages, plain=plain, leaves=leaves)
     session = session or datetime.datetime.now(tz=datetime.UTC).strftime("lab-%Y%m%d-%H%M%S")
     deaf = _end_on_signals()
@@ -108,7 +109,7 @@ def command(
             # A progress bar that is killed cannot show the cursor again. (Nothing is written where there is no terminal.)
             click.echo(_SHOW_CURSOR, nl=False, err=True)
     if check and status in (0, 1):
-        wrong = checking.check(where, session, breakages)
+        wrong = checking.check(where, session, breakages, switches)
         for sentence in wrong:
             show.say(sentence)
         if not wrong:

@@ -13,7 +13,7 @@ from pathlib import Path
 from ahc_agent.inventory.lldp import ETHERTYPE, MULTICAST
 
 #: Far oftener than a real switch does: a lab is not to wait for it.
-INTERVAL_S = 0.2
+INTERVAL_S = 0.4
 _TTL_S = 10
 _CARDS = Path("/sys/class/net")
 
