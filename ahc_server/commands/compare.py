@@ -49,7 +49,8 @@ def command(
     if before == after:
         raise UsageError(f"{before} twice: name the session before and the session after")
     with Store(where.store) as store:
-        comparison = compare(load(store, before), load(store, after), limits, every=full)
+        first, second = (load(store, name, flows=True) for name in (before, after))
+        comparison = compare(first, second, limits, every=full)
     drawn = (
         json_text(comparison)
         if form == "json"

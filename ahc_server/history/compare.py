@@ -20,6 +20,7 @@ from ahc_server.history.groups import groups_of
 from ahc_server.history.levels import Cohort, levels
 from ahc_server.history.limits import limits_of, note_of
 from ahc_server.history.model import Comparison, Gap, MetricChange
+from ahc_server.history.networks import network_changes
 from ahc_server.history.pieces import kinds_of
 from ahc_server.history.rampups import ramp_changes
 from ahc_server.history.reading import Reading
@@ -87,6 +88,7 @@ def compare(
         notes=note_of(chosen) + _notes(before, after, aligned, len(both), int(sum(known))),
         every=_every(aligned, both, change) if every else [],
         rampups=ramps or msgspec.UNSET,
+        networks=network_changes(before, after, aligned, limits) or msgspec.UNSET,
     )
 
 

@@ -14,10 +14,11 @@ from ahc_server.session import Session
 from ahc_server.store import Store
 
 
-def load(store: Store, name: str | None) -> Reading:
-    """One session; the newest where no name is given. Raises NoData, CannotAnswer."""
+def load(store: Store, name: str | None, *, flows: bool = False) -> Reading:
+    """One session; the newest where no name is given; ``flows``: with what each pair of nodes reached. Raises NoData,
+    CannotAnswer."""
     with _session(store, name) as session:
-        return read(session)
+        return read(session, flows=flows)
 
 
 def judged(store: Store, name: str | None, limits: Tables | None = None) -> tuple[Reading, dict[str, str]]:

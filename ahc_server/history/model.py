@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from ahc_server.history.networks import NetworkChange
 from ahc_server.history.rampups import RampChange
 from ahc_server.history.reading import Side
 from ahc_server.judge.model import Component, Severity
@@ -98,8 +99,8 @@ class Comparison(msgspec.Struct, kw_only=True, frozen=True):
     """The same fleet before and after. ``nodes`` took part in both sessions; ``gone`` only in the first, ``new`` only in the
     second.
 
-    ``metrics``: how many were compared. ``every``: each metric's median change, filled on request. ``rampups``: left out where
-    the sessions have none.
+    ``metrics``: how many were compared. ``every``: each metric's median change, filled on request. ``rampups``, ``networks``:
+    left out where the sessions have none.
     """
 
     schema: str = COMPARISON
@@ -116,12 +117,14 @@ class Comparison(msgspec.Struct, kw_only=True, frozen=True):
     notes: list[str]
     every: list[MetricChange] = []
     rampups: list[RampChange] | msgspec.UnsetType = msgspec.UNSET
+    networks: list[NetworkChange] | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def worst(self) -> Severity:
         """Of everything that became slower and matters: "info" where nothing did."""
         told = {each.severity for each in self.changed if each.kind == "slower"}
         told |= {each.severity for each in self.shared if each.kind == "slower" and each.matters}
+        told |= {each.severity for each in self.networks or []}
         return "fail" if "fail" in told else "warn" if "warn" in told else "info"
 
 

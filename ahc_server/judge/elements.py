@@ -158,6 +158,11 @@ def _finding(each: Culprit, run: PairRun, names: Sequence[str], thresholds: Thre
     )
 
 
+def element_of(each: Culprit, names: Sequence[str]) -> str:
+    """The element's name in findings. ``names``: by row."""
+    return _title(each, [names[row] for row in each.nodes])[0]
+
+
 def _title(each: Culprit, nodes: list[str]) -> tuple[str, str]:
     """The element and what a person calls it. A switch whose name nobody told is called after the first of its nodes."""
     if each.kind == "node":

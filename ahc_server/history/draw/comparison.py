@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ahc_server.history.draw.networks import network_lines
 from ahc_server.history.draw.rampups import ramp_lines
 from ahc_server.history.model import Comparison, FactChange, Gap, MetricChange, NodeChange, SharedChange
 from ahc_server.judge import wording
@@ -25,6 +26,7 @@ def draw_comparison(comparison: Comparison, *, width: int = 120, full: bool = Fa
     lines += _facts(comparison.facts, len(comparison.nodes), width, full=full)
     lines += _gaps(comparison.gaps, width, full=full)
     lines += ramp_lines(comparison.rampups or [], width)
+    lines += network_lines(comparison.networks or [], width, full=full)
     if comparison.notes:
         lines += ["", "Notes"]
         for note in comparison.notes:
@@ -45,13 +47,15 @@ def _head(comparison: Comparison, width: int) -> list[str]:
     ]
     lines = ["Compared", *table(rows, width)]
     nodes = f"{wording.nodes_word(len(comparison.nodes))} in both, {comparison.metrics:,} metrics"
-    if not slower and not told and not shared:
+    bad = [element for each in comparison.networks or [] for element in each.came]
+    if not slower and not told and not shared and not bad:
         verdict = "no difference that matters" if comparison.metrics else "no metric in both"
     else:
         parts = [
             f"{len(shared):,} shared change{'s' if len(shared) != 1 else ''}" if shared else "",
             f"{wording.nodes_word(len(slower))} worse than the others" if slower else "",
             f"{wording.nodes_word(len(told))} told for information" if told else "",
+            f"{len(bad):,} element{'s' if len(bad) != 1 else ''} of the network newly bad" if bad else "",
         ]
         verdict = ", ".join(each for each in parts if each)
     return [*lines, f"{nodes}: {verdict}"]
