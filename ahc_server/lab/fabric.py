@@ -9,7 +9,7 @@ shaped, lost or too large is a frame as on a wire; both ends are shaped (tbf). T
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -184,10 +184,15 @@ class FabricNetwork:
 
     def swap(self, one: str, other: str) -> None:
         """Plug the cables of two nodes into each other's leaf."""
-        for node, leaf in ((one, self.racks.of[other]), (other, self.racks.of[one])):
-            port, own = self.port(node), self.racks.of[node]
-            self._undo.append(partial(ip_batch, self._switch, [f"link set {port} master {own}"]))
-            ip_batch(self._switch, [f"link set {port} master {leaf}"])
+        leaves = self.racks.of
+        self._undo.append(partial(self._plug_into, {one: leaves[one], other: leaves[other]}))
+        self._plug_into({one: leaves[other], other: leaves[one]})
+
+    def _plug_into(self, leaf_of: Mapping[str, str]) -> None:
+        moved = [f"link set {self.port(node)} master {leaf}" for node, leaf in leaf_of.items()]
+        # A host announces itself when its link comes up, so that switches forget where they knew it before.
+        forget = [f"link set {bridge} type bridge fdb_flush" for bridge in ("spine", *self.racks.leaves)]
+        ip_batch(self._switch, [*moved, *forget])
 
     def cut(self, node: str) -> None:
         """Pull all cables of a node: it is gone."""
