@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ahc_server.judge.localise import Answer
+from ahc_server.judge.network import PairRun, examine_run
 from ahc_server.report.formats import Drawing, draw
 from ahc_server.report.network.levels import BLANK, DEAD, FASTER, LEVELS, USUAL, Witness, level_of
 from ahc_server.report.network.matrix import UNKNOWN, bins_of, leaf_bins, matrix
@@ -17,6 +18,7 @@ from ahc_server.report.network.picture import named, pictures, through
 from ahc_server.report.network.proof import Proof, proofs
 from ahc_server.report.network.racks import racks
 from ahc_server.report.text import Sections
+from tests.network_helpers import LINE, all_pairs, network
 from tests.network_report_helpers import (
     FINDINGS,
     NODES,
@@ -195,6 +197,16 @@ def test_flows_through_a_link_run_between_its_two_leaves_only() -> None:
     assert len(ways) == 2 * 4 * 3
 
 
+def test_a_pair_that_met_twice_is_one_example() -> None:
+    slow = finding("node:n1", ["n1"], -0.5, direction="tx")
+    again = [[(0, 1), (2, 3)], [(0, 1), (2, 3)], [(0, 2), (1, 3)]]
+    made = judgement(NODES[:4], {}, lambda a, b: 0.5 if a == "n1" else 1.0, findings=[slow], rounds=again)
+    [proof] = proofs(made, pictures(made), {})
+    sends = proof.sides[0]
+    assert (sends.flows, sends.bad) == (3, 3)
+    assert sorted(way.destination for way in sends.ways) == ["n2", "n3"]
+
+
 # ── racks ──────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -202,9 +214,9 @@ def test_racks_show_verdicts_and_uplinks_and_the_nodes_that_nobody_placed() -> N
     made = fabric()
     found = racks(made, pictures(made))
     assert [(each.name, each.state, len(each.nodes)) for each in found] == [
-        ("leaf1", "as usual", 4),
+        ("leaf1", "no finding", 4),
         ("leaf2", "in −40 %", 4),
-        ("leaf3", "as usual", 3),
+        ("leaf3", "no finding", 3),
         (UNKNOWN, "", 1),
     ]
     assert dict(found[0].nodes) == {"n1": "pass", "n2": "fail", "n3": "fail", "n4": "pass"}
@@ -271,3 +283,21 @@ def test_a_thousand_nodes_are_folded_to_a_screen() -> None:
     assert any("n77" in line and line.endswith("sends") for line in network)
     [receives] = [line for line in network if line.endswith("receives")]
     assert receives.count("▓") == 20
+
+
+# ── what the localiser hands over ──────────────────────────────────────────────────────────────────
+
+
+def test_flows_keep_their_numbers_where_those_of_a_lost_node_are_left_out() -> None:
+    """n0 was gone: what it could not send proves nothing, and all other flows are still called by their own numbers."""
+    of = network(12, all_pairs(12), lambda a, b: 0.0 if 0 in (a, b) else 0.5 if a == 5 else 1.0)
+    nothing = np.zeros(0, dtype=np.int64)
+    run = PairRun("pairs", 12, nothing, nothing, np.zeros(0), {}, of.flows, {"tcp": of.flows.rtt_us})
+    answer = examine_run(run, 12, None, {0})
+    [found] = answer.culprits
+    assert (found.nodes, found.way) == ((5,), "tx")
+    assert set(of.flows.source[found.flows].tolist()) == {5}
+    assert answer.usual is not None
+    gone = (of.flows.source == 0) | (of.flows.destination == 0)
+    assert np.array_equal(np.isnan(answer.usual), gone)
+    assert answer.usual[~gone] == pytest.approx(LINE, rel=0.03)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from ahc_server.judge import Judgement
 from ahc_server.judge.localise import Flows
 from ahc_server.report.html import draw_html
 from ahc_server.report.html.style import STYLE
+from tests.import_helpers import Ahc, write_json
 from tests.network_report_helpers import (
     NODES,
     USUAL,
@@ -21,6 +23,7 @@ from tests.network_report_helpers import (
     judged,
     judgement,
 )
+from tests.test_import_pairwise import document
 from tests.test_report_html import Page
 
 HOSTILE = "<script>alert(1)</script>"
@@ -160,3 +163,28 @@ def test_all_pairs_of_a_thousand_nodes_fit_a_small_page() -> None:
 
 def test_the_same_network_gives_the_same_page() -> None:
     assert draw_html(fabric(), inventories()) == draw_html(fabric(), inventories())
+
+
+@pytest.mark.parametrize("topology", [True, False])
+def test_an_imported_document_is_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, topology: bool
+) -> None:
+    """From the file to the page, by the localiser's own word of what is usual."""
+    ahc = Ahc(tmp_path / "state" / "ahc.db", monkeypatch, capsys)
+    made = document({"n7": 0.5})
+    if not topology:
+        del made["topology"]
+    assert ahc("import", write_json(tmp_path / "pairs.json", made), "--session", "net")[0] == 0
+    status, text, err = ahc("report", "--full")
+    assert (status, err) == (0, "")
+    # Receiving is a column: with racks the seventh is the third of the second.
+    assert ("n1              ··· ··▓· ····" if topology else "n1              ·····▓·····") in text
+    assert ("leaf2" in text) == topology
+    status, page, _ = ahc("report", "--format", "html")
+    assert status == 0
+    told = cells(page)
+    assert len(told) == 132
+    assert {title.partition(":")[0] for title, level in told.items() if level != "m1"} == {
+        f"n{other} → n7" for other in range(1, 13) if other != 7
+    }
+    assert ('class="racks"' in page) == topology

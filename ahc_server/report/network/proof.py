@@ -176,18 +176,15 @@ def _side(what: str, mask: Bools, picture: Picture, sight: Sight, finding: Findi
     shown = mine[alike]
     typical = float(np.median(np.where(sight.dead[shown], 0.0, away[shown])))
     by = np.argsort(np.abs(np.where(sight.dead[shown], 0.0, away[shown]) - typical), kind="stable")
-    ways = [
-        Way(
-            picture.names[int(picture.source[flow])],
-            picture.names[int(picture.destination[flow])],
-            float(sight.value[flow]),
-            float(sight.usual[flow]),
-            None if sight.dead[flow] else relative(float(away[flow]), sight.witness),
-        )
-        for flow in shown[by][:_EXAMPLES].tolist()
-    ]
+    ways: dict[tuple[str, str], Way] = {}
+    for flow in shown[by].tolist():
+        if len(ways) == _EXAMPLES:
+            break
+        ends = picture.names[int(picture.source[flow])], picture.names[int(picture.destination[flow])]
+        told = None if sight.dead[flow] else relative(float(away[flow]), sight.witness)
+        ways.setdefault(ends, Way(*ends, float(sight.value[flow]), float(sight.usual[flow]), told))
     lost = None if middle is None else relative(middle, sight.witness)
-    return Side(what, sight.witness, len(mine), int(np.sum(bad)), value, lost, ways)
+    return Side(what, sight.witness, len(mine), int(np.sum(bad)), value, lost, [*ways.values()])
 
 
 def _bar(finding: Finding, witness: Witness) -> float:

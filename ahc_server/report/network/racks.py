@@ -77,7 +77,7 @@ def _state(uplink: Finding | None, links: Sequence[Finding], *, measured: bool) 
         return _WAYS[uplink.direction] + _lost(uplink)
     if links:
         return f"a link {_lost(links[0])}" if len(links) == 1 else f"{len(links)} links bad"
-    return "as usual" if measured else "not measured"
+    return "no finding" if measured else "not measured"
 
 
 def _lost(finding: Finding) -> str:
