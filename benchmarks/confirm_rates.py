@@ -19,7 +19,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from ahc_agent.measure import Measurement
-from ahc_server.judge.repeats import choose
+from ahc_server.judge.again.repeats import choose
 from ahc_server.session import Session
 from tests.confirm_helpers import STEPS, again, judged, planned
 from tests.judge_helpers import Fleet, measurement, verdicts

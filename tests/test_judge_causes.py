@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from ahc_agent.facts import Bios, Dimm, Disk, Inventory, Nic
 from ahc_server.judge.causes import Cause, divides, explain, explanations
-from ahc_server.judge.facts import FactTable, table
-from ahc_server.judge.told import Fact
+from ahc_server.judge.facts.table import FactTable, table
+from ahc_server.judge.facts.told import Fact
 
 GIB = 2**30
 

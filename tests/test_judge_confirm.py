@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ahc_server.judge.again.second import split_repeats
 from ahc_server.judge.model import Report
-from ahc_server.judge.second import split_repeats
 from tests.confirm_helpers import about, again, judged, planned
 from tests.judge_helpers import STANDARD, Fleet, disturbed, measurement, verdicts
 

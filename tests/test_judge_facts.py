@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from ahc_agent.facts import Dimm, Disk, Inventory, Memory, Nic, NumaNode, PciDevice, System
 from ahc_server.judge.disks import match_disks
-from ahc_server.judge.facts import FactTable, facts_of, partition, same_division, table
-from ahc_server.judge.told import Fact
+from ahc_server.judge.facts.table import FactTable, facts_of, partition, same_division, table
+from ahc_server.judge.facts.told import Fact
 from tests.judge_helpers import inventory
 
 GIB = 2**30

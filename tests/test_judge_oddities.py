@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ahc_agent.facts import Bios, Bmc, Dimm, Disk, Inventory, Nic
-from ahc_server.judge.facts import table
-from ahc_server.judge.oddities import Oddities, odd_nodes, oddities
-from ahc_server.judge.told import Fact
+from ahc_server.judge.facts.oddities import Oddities, odd_nodes, oddities
+from ahc_server.judge.facts.table import table
+from ahc_server.judge.facts.told import Fact
 from tests.judge_helpers import Fleet, inventory, judge, verdicts
 
 GIB = 2**30

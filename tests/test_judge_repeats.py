@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ahc_agent.wire.messages import Identity
-from ahc_server.judge.repeats import Choice, choose
+from ahc_server.judge.again.repeats import Choice, choose
 from ahc_server.session import Session, StepRecord
 from tests.confirm_helpers import again, judged, planned
 from tests.judge_helpers import Fleet, inventory

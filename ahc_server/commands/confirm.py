@@ -16,8 +16,8 @@ from ahc_server.paths import Where
 from ahc_server.store import Store
 
 if TYPE_CHECKING:
+    from ahc_server.judge.again.repeats import Choice
     from ahc_server.judge.model import Finding, Report
-    from ahc_server.judge.repeats import Choice
     from ahc_server.judge.thresholds import Tables
     from ahc_server.session import Session
 
@@ -111,7 +111,7 @@ def _judged(where: Where, name: str | None, limits: Tables | None) -> tuple[Sess
 
 def _choose(where: Where, session: Session, report: Report, wait_nodes_s: float, give_up_s: float) -> Choice:
     """Whom to measure again. Who would be, if all were there that were to the end of the first run, is waited for a while."""
-    from ahc_server.judge.repeats import choose
+    from ahc_server.judge.again.repeats import choose
 
     best = choose(report, session, {each.machine for each in session.nodes if each.lost is None})
     awaited = {machine for step in best.steps for machine in step.machines}
@@ -144,7 +144,7 @@ def _tell(choice: Choice, report: Report) -> None:
 
 def _about(report: Report, asked: Iterable[tuple[str, str]]) -> list[Finding]:
     """The findings about these nodes and kinds of jobs that rest on measurements."""
-    from ahc_server.judge.repeats import JOBS_OF
+    from ahc_server.judge.again.repeats import JOBS_OF
 
     wanted = set(asked)
     return [

@@ -19,7 +19,7 @@ from ahc_server.history.aligned import Aligned, align
 from ahc_server.history.reading import Reading
 from ahc_server.history.robust import log_ratio, medians, small_sample
 from ahc_server.judge.arrays import MAD_TO_SIGMA, Ints
-from ahc_server.judge.facts import facts_of
+from ahc_server.judge.facts.table import facts_of
 from ahc_server.judge.findings import significant
 from ahc_server.judge.hardware import Hardware
 

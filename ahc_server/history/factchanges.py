@@ -16,7 +16,7 @@ from ahc_agent.order import natural_order
 from ahc_server.history.machines import disk_identity, disk_labels
 from ahc_server.history.model import FactChange
 from ahc_server.judge import wording
-from ahc_server.judge.facts import facts_of
+from ahc_server.judge.facts.table import facts_of
 
 #: A fact goes with what changed on these components.
 _CONCERNS: Mapping[str, frozenset[str]] = {

@@ -9,12 +9,12 @@ import msgspec
 
 from ahc_agent.order import natural_order
 from ahc_server.history.flowside import FlowSide, flow_sides
+from ahc_server.judge.again.second import split_repeats
 from ahc_server.judge.disks import DiskNames
 from ahc_server.judge.features import Cells, CellWriter, write_measurements
 from ahc_server.judge.network import examine_run, pair_runs, wiring, write_capacities
 from ahc_server.judge.rampup import judge_rampups
 from ahc_server.judge.rampup_model import Rampup
-from ahc_server.judge.second import split_repeats
 from ahc_server.session import NodeRecord, Session
 from ahc_server.switches import data_addresses
 

@@ -2,14 +2,14 @@
 
 ::
 
-    session ──▶ features, network   what was measured, as arrays, and how far it can be trusted
-            ──▶ hardware, groups    who can be compared with whom, and (disks) which part with which
-            ──▶ facts, oddities, health         what the machines are, how they differ, what they say of their health
-            ──▶ gather, scores, suspects        who is slower than its peers, with false discoveries controlled
-            ──▶ findings, causes, populations   one finding per sheep and cause
-            ──▶ wires               what nodes tell of their cards, addresses and cables
-            ──▶ coverage, connections, confirm  what could not be judged, who cannot talk, what a second run says
-            ──▶ model.Report        the verdicts
+    session ──▶ features, network                   what was measured, as arrays, and how far it can be trusted
+            ──▶ hardware, groups                    who can be compared with whom, and (disks) which part with which
+            ──▶ facts/, health                      what the machines are, how they differ, what they say of their health
+            ──▶ gather, scores, suspects            who is slower than its peers, with false discoveries controlled
+            ──▶ findings, causes, populations       one finding per sheep and cause
+            ──▶ wires                               what nodes tell of their cards, addresses and cables
+            ──▶ coverage, connections, again/       what could not be judged, who cannot talk, what a second run says
+            ──▶ model.Report                        the verdicts
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ import msgspec
 
 from ahc_agent.order import natural_order
 from ahc_server.judge import wording
+from ahc_server.judge.again.confirm import SecondRuns, split_repeats
 from ahc_server.judge.blame import counted, with_causes
-from ahc_server.judge.confirm import SecondRuns, split_repeats
 from ahc_server.judge.connections import broken_connections
 from ahc_server.judge.cores import layouts_of
 from ahc_server.judge.coverage import Coverage, Fleet, fleet_of, gaps, lost_nodes
 from ahc_server.judge.disks import match_disks
 from ahc_server.judge.elements import element_findings, named, node_findings, notes, with_proof
-from ahc_server.judge.facts import table
+from ahc_server.judge.facts.oddities import odd_nodes, oddities
+from ahc_server.judge.facts.table import table
 from ahc_server.judge.features import CellWriter, matrices, write_measurements
 from ahc_server.judge.findings import accused
 from ahc_server.judge.groups import Grouping, group_nodes
@@ -39,7 +40,6 @@ from ahc_server.judge.health_peers import beside_peers
 from ahc_server.judge.localise import Answer
 from ahc_server.judge.model import Counts, Finding, Group, NodeVerdict, Report, Verdict
 from ahc_server.judge.network import PairRun, Wiring, examine_run, pair_runs, wiring, write_capacities
-from ahc_server.judge.oddities import odd_nodes, oddities
 from ahc_server.judge.populations import populations
 from ahc_server.judge.rampup import judge_rampups
 from ahc_server.judge.stalls import stalled_flows

@@ -10,11 +10,11 @@ import numpy as np
 
 from ahc_server.judge.causes import Cause, explain, explanations
 from ahc_server.judge.disks import DiskNames
-from ahc_server.judge.facts import FactTable
+from ahc_server.judge.facts.table import FactTable
+from ahc_server.judge.facts.told import Fact
 from ahc_server.judge.findings import Accused
 from ahc_server.judge.model import Finding
 from ahc_server.judge.suspects import GroupTest
-from ahc_server.judge.told import Fact
 from ahc_server.judge.trust import numbers_of
 from ahc_server.session import Session
 

@@ -19,9 +19,9 @@ import numpy as np
 from ahc_agent.order import natural_order
 from ahc_server.judge import wording
 from ahc_server.judge.arrays import Ints
-from ahc_server.judge.drift import difference, followers, phrases
-from ahc_server.judge.facts import FactTable
-from ahc_server.judge.told import Fact
+from ahc_server.judge.facts.drift import difference, followers, phrases
+from ahc_server.judge.facts.table import FactTable
+from ahc_server.judge.facts.told import Fact
 
 #: Odds that a fact of this kind is why such a part is slow, before looking at who has it: log, by plausibility.
 _LIKELY, _POSSIBLE, _FAR_FETCHED = -1.0, -3.0, -6.0

@@ -14,9 +14,9 @@ import numpy as np
 
 from ahc_agent.facts import Inventory, Sensor
 from ahc_server.judge import wording
+from ahc_server.judge.facts.pcie import Link, links_of
 from ahc_server.judge.health import Ill
 from ahc_server.judge.model import Component, Finding
-from ahc_server.judge.pcie import Link, links_of
 
 #: A counter is told when a node's is this much higher than its peers' median, and this high at all.
 _FACTOR = 10

@@ -13,7 +13,7 @@ import numpy as np
 from ahc_server.judge import wording
 from ahc_server.judge.arrays import Bools
 from ahc_server.judge.causes import divides
-from ahc_server.judge.facts import FactTable
+from ahc_server.judge.facts.table import FactTable
 from ahc_server.judge.findings import rounded
 from ahc_server.judge.model import Component, Finding
 from ahc_server.judge.scores import Score

@@ -7,8 +7,8 @@ For nodes without peers only. Machines with several sockets are filled alike on 
 from __future__ import annotations
 
 from ahc_agent.order import natural_order
-from ahc_server.judge.facts import FactTable
-from ahc_server.judge.told import Fact
+from ahc_server.judge.facts.table import FactTable
+from ahc_server.judge.facts.told import Fact
 
 #: Of a socket with so few DIMMs one may be left out on purpose.
 _LEAST_FILLED = 4

@@ -8,9 +8,9 @@ from operator import attrgetter
 from typing import Any
 
 from ahc_agent.facts import Disk, Inventory
+from ahc_server.judge.facts.pcie import links
+from ahc_server.judge.facts.told import NAMED_BY_MAC, Alike, Fact, Place, Section, cards, plain, ports
 from ahc_server.judge.hardware import link_speed
-from ahc_server.judge.pcie import links
-from ahc_server.judge.told import NAMED_BY_MAC, Alike, Fact, Place, Section, cards, plain, ports
 
 # Disks.
 

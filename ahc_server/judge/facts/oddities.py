@@ -17,11 +17,11 @@ from ahc_agent.order import natural_order
 from ahc_server.judge import wording
 from ahc_server.judge.arrays import Bools
 from ahc_server.judge.disks import DiskNames
-from ahc_server.judge.drift import Difference, differences, followers, odd_values, phrases
-from ahc_server.judge.facts import Codes, FactTable, same_division
-from ahc_server.judge.lopsided import lopsided
+from ahc_server.judge.facts.drift import Difference, differences, followers, odd_values, phrases
+from ahc_server.judge.facts.lopsided import lopsided
+from ahc_server.judge.facts.table import Codes, FactTable, same_division
+from ahc_server.judge.facts.told import Fact
 from ahc_server.judge.model import Component, Finding, Kind
-from ahc_server.judge.told import Fact
 
 #: Kinds of differences, the most serious first: of several in one component it is the finding's.
 _KINDS: tuple[Kind, ...] = ("missing", "config", "extra")

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ahc_agent.facts import Inventory
-from ahc_server.judge.told import Fact
+from ahc_server.judge.facts.told import Fact
 
 _COMPONENTS = {
     "cpu": "cpu",

@@ -9,8 +9,8 @@ from operator import attrgetter
 from typing import Any
 
 from ahc_agent.facts import Inventory
+from ahc_server.judge.facts.told import Alike, Fact, Place, Section, plain
 from ahc_server.judge.hardware import binary_size
-from ahc_server.judge.told import Alike, Fact, Place, Section, plain
 
 # The machine as a whole: what it has once.
 

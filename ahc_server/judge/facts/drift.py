@@ -17,8 +17,8 @@ import numpy as np
 from ahc_agent.order import natural_order
 from ahc_server.judge import wording
 from ahc_server.judge.arrays import Bools, Ints
-from ahc_server.judge.facts import FactTable
-from ahc_server.judge.told import Fact
+from ahc_server.judge.facts.table import FactTable
+from ahc_server.judge.facts.told import Fact
 
 #: The part of a group that may have drifted, and that may lack a part.
 _RARE, _RARE_LACK = 0.07, 0.15

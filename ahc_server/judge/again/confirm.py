@@ -15,12 +15,8 @@ import numpy as np
 
 from ahc_agent.order import natural_order
 from ahc_server.judge import wording
-from ahc_server.judge.disks import DiskNames
-from ahc_server.judge.features import Metric
-from ahc_server.judge.findings import rounded, significant
-from ahc_server.judge.model import Evidence, Finding
-from ahc_server.judge.repeats import JOBS_OF, LEAST_CONTROLS, is_suspicion
-from ahc_server.judge.second import (
+from ahc_server.judge.again.repeats import JOBS_OF, LEAST_CONTROLS, is_suspicion
+from ahc_server.judge.again.second import (
     Comparison,
     Run,
     columns_of,
@@ -30,6 +26,10 @@ from ahc_server.judge.second import (
     second_values,
     split_repeats,
 )
+from ahc_server.judge.disks import DiskNames
+from ahc_server.judge.features import Metric
+from ahc_server.judge.findings import rounded, significant
+from ahc_server.judge.model import Evidence, Finding
 from ahc_server.judge.suspects import GroupTest
 from ahc_server.session import Session
 

@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ahc_agent.facts import Inventory
-from ahc_server.judge import extras, told_devices, told_machine
 from ahc_server.judge.arrays import Ints
 from ahc_server.judge.disks import DiskNames, match_disks
-from ahc_server.judge.told import Alike, Fact
+from ahc_server.judge.facts import devices, extras, machine
+from ahc_server.judge.facts.told import Alike, Fact
 
 Codes = NDArray[np.int32]
 
-_SECTIONS = (*told_machine.SECTIONS, *told_devices.SECTIONS)
+_SECTIONS = (*machine.SECTIONS, *devices.SECTIONS)
 
 
 @dataclass(frozen=True)
