@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from ahc_agent.facts import Nic
+from ahc_server.judge.wires.planned import planned
+from ahc_server.switches import data_addresses
 from tests.wires_helpers import Wired, heard, nic
 
 
@@ -86,3 +88,52 @@ def test_another_vlan_than_the_other_ports_of_the_switch_is_told() -> None:
     assert (found.element, found.cause) == ("node:n5", "the port of eth0 has VLAN 100")
     assert "port Eth1/5 on leaf1" in found.summary
     assert "those of 7 peers on leaf1 VLAN 100, 200" in found.summary
+
+
+def meant(fleet: Wired, **elsewhere: str) -> dict[str, str]:
+    """The first half of the nodes hangs on leaf1, the others on leaf2, and the plan says so but for ``elsewhere``."""
+    half = fleet.size // 2
+    for number, name in enumerate(fleet.names, 1):
+        fleet.nics[name] = [nic(number, lldp=heard("leaf1" if number <= half else "leaf2", f"Eth1/{number}"))]
+    said = {name: "leaf1" if number <= half else "leaf2" for number, name in enumerate(fleet.names, 1)}
+    return said | elsewhere
+
+
+def against_plan(fleet: Wired, said: dict[str, str]) -> list[tuple[str, str, str | None]]:
+    session = fleet.session()
+    found = planned(said, session.nodes, data_addresses(session))
+    return [(each.element, each.severity, each.cause) for each in found]
+
+
+def test_nodes_that_hang_where_the_plan_says_are_not_told() -> None:
+    fleet = Wired(8)
+    assert against_plan(fleet, meant(fleet)) == []
+
+
+def test_two_nodes_in_each_others_place_are_told_as_swapped() -> None:
+    fleet = Wired(8)
+    assert against_plan(fleet, meant(fleet, n2="leaf2", n7="leaf1")) == [
+        ("node:n2", "warn", "its cable and that of n7 are swapped"),
+        ("node:n7", "warn", "its cable and that of n2 are swapped"),
+    ]
+
+
+def test_a_node_on_another_switch_than_the_plans_is_told_alone() -> None:
+    fleet = Wired(8)
+    said = meant(fleet, n2="leaf2")
+    assert against_plan(fleet, said) == [("node:n2", "warn", "it hangs on leaf1, in the plan on leaf2")]
+
+
+def test_nodes_that_the_plan_does_not_name_or_that_heard_nobody_say_nothing() -> None:
+    fleet = Wired(8)
+    said = meant(fleet, n2="leaf2")
+    fleet.nics["n2"] = [nic(2)]
+    del said["n7"]
+    assert against_plan(fleet, said) == []
+
+
+def test_a_plan_that_most_nodes_contradict_is_itself_doubted() -> None:
+    fleet = Wired(8)
+    said = dict.fromkeys(meant(fleet), "rack-a")
+    ((element, severity, cause),) = against_plan(fleet, said)
+    assert (element, severity, cause) == ("node:n1", "info", None)

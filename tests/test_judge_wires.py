@@ -104,6 +104,23 @@ def test_a_cable_that_loses_packets_is_told_of_the_end_that_it_belongs_to() -> N
     assert found.cause == "2.4 % of the TCP segments in its tests were sent again, 0.0 % in its peers'"
 
 
+def test_what_little_was_sent_again_in_each_of_many_tests_is_told_together() -> None:
+    fleet = Wired(12)
+    for peer in fleet.names:
+        fleet.stack("n5", peer, TcpOutSegs=3000, TcpRetransSegs=40)
+    (found,) = fleet.findings()
+    assert found.element == "node:n5" and "1.3 % of the TCP segments" in str(found.cause)
+    assert Wired(4).stack("n2", "n3", TcpOutSegs=3000, TcpRetransSegs=40).findings() == []
+
+
+def test_what_a_bad_switch_drops_is_not_told_of_the_nodes_behind_it() -> None:
+    fleet = Wired(12)
+    for peer in fleet.names:
+        fleet.stack("n5", peer, TcpRetransSegs=2500)
+    switch = msgspec.structs.replace(SLOW, element="leaf:leaf2", nodes=["n4", "n5", "n6"])
+    assert [each.element for each in fleet.findings([switch])] == ["leaf:leaf2"]
+
+
 def test_a_node_of_whose_partners_one_loses_packets_is_not_accused() -> None:
     fleet = Wired(12).stack("n1", "n5", TcpRetransSegs=9000).stack("n5", "n1", TcpRetransSegs=9000)
     assert fleet.findings() == []

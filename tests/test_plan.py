@@ -307,3 +307,18 @@ def test_no_bytes_make_the_parser_raise_anything_but_a_format_error(data: str | 
         assert isinstance(parse_plan(data), Plan)
     except FileFormatError:
         pass
+
+
+def test_a_plan_says_which_switch_each_node_is_meant_to_hang_on() -> None:
+    jobs = "jobs: {a: {component: inventory}}\n"
+    assert parse_plan(f"cabling: {{leaf1: [n1, n2], leaf2: n3}}\n{jobs}").cabling == {
+        "n1": "leaf1",
+        "n2": "leaf1",
+        "n3": "leaf2",
+    }
+    for cabling, said in (
+        ("{leaf1: n1, leaf2: n1}", "n1 hangs on leaf1 already"),
+        ("[n1]", "a mapping of switches"),
+    ):
+        with pytest.raises(FileFormatError, match=said):
+            parse_plan(f"cabling: {cabling}\n{jobs}")
