@@ -129,7 +129,11 @@ def _direction_is_right(read: SeenReport, breakage: Breakage, leaves: Sequence[s
 
 
 def run_all(
-    faults: Sequence[str], seeds: Iterable[int], results: Path, shapes: Sequence[tuple[int, int]]
+    faults: Sequence[str],
+    seeds: Iterable[int],
+    results: Path,
+    shapes: Sequence[tuple[int, int]],
+    runtime_s: float,
 ) -> None:
     """Append a line of JSON to ``results`` for each run."""
     of_shape: dict[tuple[int, int], list[int]] = defaultdict(list)
@@ -139,7 +143,7 @@ def run_all(
         with tempfile.TemporaryDirectory(prefix="ahc-proof-") as folder:
             spec = LabSpec(node_names(nodes), leaves=leaves)
             with Fleet(spec, Where(Path(folder) / "ahc.db")) as fleet:
-                proof = Proof(fleet, RUNTIME_S)
+                proof = Proof(fleet, runtime_s)
                 for seed in own:
                     for fault in faults:
                         result = proof.prove(fault, seed)
@@ -168,13 +172,16 @@ def run_large() -> None:
 
 
 def table(results: Sequence[Result]) -> str:
-    """Markdown, one line a fault."""
+    """Markdown, one line a fault; faults of leaves by how many leaves there were."""
     lines = [
         "| fault | runs | named right | direction right | healthy nodes accused | healthy links and switches accused |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    for fault in PROVED:
-        own = [each for each in results if each.fault == fault]
+    of_row: dict[str, list[Result]] = {fault: [] for fault in PROVED}
+    for each in results:
+        row = f"{each.fault}, {each.leaves} leaves" if each.element.startswith("leaf:") else each.fault
+        of_row.setdefault(row, []).append(each)
+    for row, own in sorted(of_row.items(), key=lambda item: item[0] == HEALTHY):
         if not own:
             continue
         named = sum(each.wrong is None for each in own)
@@ -182,8 +189,8 @@ def table(results: Sequence[Result]) -> str:
         healthy = sum(each.nodes - _broken_nodes(each) for each in own)
         nodes = sum(":" not in name for each in own for name, _ in each.accused)
         between = sum(":" in name for each in own for name, _ in each.accused)
-        told = "– | –" if fault == HEALTHY else f"{named}/{len(own)} | {right}/{len(own)}"
-        lines.append(f"| {fault} | {len(own)} | {told} | {nodes} of {healthy:,} | {between} |")
+        told = "– | –" if row == HEALTHY else f"{named}/{len(own)} | {right}/{len(own)}"
+        lines.append(f"| {row} | {len(own)} | {told} | {nodes} of {healthy:,} | {between} |")
     return "\n".join(lines)
 
 
@@ -208,6 +215,11 @@ def _seeds(text: str) -> range:
     return range(int(low), int(high)) if colon else range(int(low))
 
 
+def _shape(text: str) -> tuple[int, int]:
+    nodes, leaves = text.split("x")
+    return int(nodes), int(leaves)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -218,6 +230,12 @@ def main() -> None:
         "--results", type=Path, help="append to this file, and print a table of all that is in it"
     )
     parser.add_argument("--table", type=Path, help="print the table of a file of results")
+    parser.add_argument(
+        "--shape", action="append", type=_shape, metavar="NODESxLEAVES", help="fleets (repeatable)"
+    )
+    parser.add_argument(
+        "--runtime", type=float, default=RUNTIME_S, metavar="S", help="of each direction of a pair"
+    )
     parser.add_argument("--large", action="store_true")
     given = parser.parse_args()
     results = given.table or given.results or Path(tempfile.mkdtemp(prefix="ahc-proof-")) / "results.jsonl"
@@ -225,7 +243,7 @@ def main() -> None:
         run_large()
         return
     if not given.table:
-        run_all(given.fault or PROVED, given.seeds, results, SHAPES)
+        run_all(given.fault or PROVED, given.seeds, results, given.shape or SHAPES, given.runtime)
     lines = results.read_bytes().splitlines()
     print(table([msgspec.json.decode(line, type=Result) for line in lines]))
 
