@@ -12,6 +12,7 @@ from ahc_server.conductor.limits import (
     CANCEL_S,
     DESERTED_S,
     GRACE_S,
+    PARTNER_S,
     READY_S,
 )
 from ahc_server.hub.events import Said
@@ -211,6 +212,31 @@ def test_a_partner_that_does_not_even_cancel_is_given_up(tmp_path: Path) -> None
     fleet.lose("n2")
     fleet.tick(CANCEL_S + 1)
     assert fleet.over()
+
+
+def test_an_end_that_says_nothing_after_the_other_is_through_holds_the_round_no_longer(
+    tmp_path: Path,
+) -> None:
+    fleet = SimulatedFleet(tmp_path, NETWORK, bare(4))
+    for _ in range(2):  # the inventory; then all are ready and go
+        for name in fleet.agents:
+            fleet.work(name)
+    straggler = assigned(fleet, "n4")[-1]
+    assert isinstance(straggler.task, PairTask)
+    for name in ("n1", "n2", "n3"):
+        fleet.work(name)
+    fleet.tick(PARTNER_S - 1)
+    assert fleet.conductor.standing().done == 1
+    fleet.tick(2)
+    assert any(
+        isinstance(each, Cancel) and each.task_id == straggler.task_id
+        for each in fleet.messages(Cancel, "n4")
+    )
+    assert assigned(fleet, "n1")[-1].task_id.split("-")[2] > straggler.task_id.split("-")[2], "the next round"
+    late = next(
+        record for record in fleet.store.load_session().outcomes if record.task_id == straggler.task_id
+    )
+    assert late.outcome.status == "cancelled", "what it says itself in the end is kept"
 
 
 def test_where_nobody_is_left_the_session_waits_a_little_and_ends(tmp_path: Path) -> None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
-from ahc_server.judge import judge_session
+import pytest
+
+from ahc_agent.wire.messages import TaskOutcome
+from ahc_server.judge import judge, judge_session
 from ahc_server.rounds import LEAST_ROUNDS
 from ahc_server.store import Store
 from tests.server_helpers import Stage, wait_for
@@ -39,6 +45,64 @@ def test_chosen_rounds_are_the_same_and_as_many_when_the_server_is_killed_in_the
     assert session.steps[-1].start_jitter_s is not None
     notes = judge_session(session, generated_at="now").notes
     assert any("30 of 45 pairs of nodes met" in note and "rounds: all" in note for note in notes)
+
+
+def test_starts_are_told_round_by_round_with_how_well_the_clock_was_known(tmp_path: Path) -> None:
+    with Stage(tmp_path) as stage:
+        stage.serve()
+        for number in range(4):
+            stage.agent(f"n{number}")
+        plan = stage.plan("jobs: {net: {component: network, rounds: bisection}}")
+        code, _, err = stage.ahc("run", plan, "--nodes", "4", "--session", "s")
+        assert code == 0, err
+        with Store(stage.store) as store:
+            session = store.load_session("s", whole=True)
+    rounds = judge(session, generated_at="now").rounds
+    assert [(each.round, each.pairs) for each in rounds] == [(1, 2), (2, 2), (3, 2)]
+    assert all(each.start_jitter_s is not None and each.clock_error_s is not None for each in rounds)
+
+
+def _stop(pid: int) -> None:
+    os.kill(pid, signal.SIGSTOP)
+
+
+def _kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("end", [_kill, _stop])
+def test_a_node_that_dies_or_hangs_in_a_round_holds_nobody_and_the_others_meet_on(
+    tmp_path: Path, end: Callable[[int], None]
+) -> None:
+    """One that hangs is no less away: its connection stands, but it says nothing."""
+    names = [f"n{number}" for number in range(NODES)]
+    gone = "n3"
+    with Stage(tmp_path) as stage:
+        stage.serve("--heartbeat", "0.3")
+        agents = {name: stage.agent(name, 0.3) for name in names}
+        plan = stage.plan("jobs: {net: {component: network, rounds: 6}}")
+        watcher = stage.background("run", plan, "--nodes", str(NODES), "--session", "s")
+        wait_for(lambda: _pairs_done(stage) >= NODES + 2, 60)  # in the midst of the second round
+        end(agents[gone].pid)
+        err = watcher.communicate(timeout=60)[1]
+        assert watcher.returncode in (0, 1), err
+        with Store(stage.store) as store:
+            session = store.load_session("s", whole=True)
+    assert session.state == "done"
+    assert {node.machine for node in session.nodes if node.lost} == {gone}
+    met: dict[int, dict[str, TaskOutcome]] = {}
+    for record in session.outcomes:
+        if record.component == "network" and record.outcome.status == "ok":
+            met.setdefault(record.wave, {})[record.machine] = record.outcome
+    assert sorted(met)[:6] == list(range(6))
+    rest = [wave for wave, of in met.items() if gone not in of and 2 <= wave < 6]
+    assert rest, "it was gone before the last round"
+    for wave in rest[1:]:  # where it went in the midst of one, its partner there had to wait
+        there = set(met[wave])
+        assert len(there) == NODES - 2, "of nine, one rests"
+        assert gone not in there
+    resting = Counter(name for wave in rest[1:] for name in set(names) - set(met[wave]) - {gone})
+    assert all(times < len(rest) for times in resting.values())
 
 
 def _pairs_done(stage: Stage) -> int:

@@ -17,7 +17,7 @@ from ahc_agent.wire.messages import Ack, Cancel, Go, Hello, Progress, Ready, Tas
 from ahc_server.conductor.expand import Step, Unit, choose, chooses, steps_of, units, waves
 from ahc_server.conductor.flight import Flight, Group, StepRun
 from ahc_server.conductor.ground import Ground
-from ahc_server.conductor.limits import DESERTED_S, GRACE_S, LEAD_EACH_S, LEAD_S, READY_S
+from ahc_server.conductor.limits import DESERTED_S, GRACE_S, LEAD_EACH_S, LEAD_S, PARTNER_S, READY_S
 from ahc_server.conductor.model import Now, Output, Send
 from ahc_server.conductor.prepare import prepare
 from ahc_server.conductor.repeat import repeated_machines
@@ -232,6 +232,8 @@ class Conductor(Ground):
         alone = state != "done" or (outcome.pair is not None and not outcome.pair.connected)
         if alone and not flight.cancelled:
             self._break(group)
+        for other in group.flights.values():
+            other.deadline_s = min(other.deadline_s, self._now.monotonic_s + PARTNER_S)
 
     # ── going on ───────────────────────────────────────────────────────────────────────────────────
 

@@ -11,7 +11,15 @@ from collections.abc import Iterable
 from ahc_agent.facts import Inventory
 from ahc_agent.wire.messages import Assign, Cancel, Go, Hello
 from ahc_server.conductor.flight import Flight, Group, StepRun
-from ahc_server.conductor.limits import CANCEL_S, GRACE_S, READY_S, REJOIN_S, SILENT_TASKS, parts_of
+from ahc_server.conductor.limits import (
+    CANCEL_S,
+    GRACE_S,
+    PARTNER_S,
+    READY_S,
+    REJOIN_S,
+    SILENT_TASKS,
+    parts_of,
+)
 from ahc_server.conductor.model import Node, Now, Output, Send
 from ahc_server.store import records
 from ahc_server.store.records import TaskState
@@ -109,7 +117,10 @@ class Ground:
             self._end(flight, "cancelled", "cancelled, and nothing was heard of it since")
         else:
             self._send(flight.machine, Cancel(task_id=flight.task_id))
-            self._end(flight, "timeout", f"no result within {flight.assign.time_limit_s + GRACE_S:.0f} s")
+            within = f"{flight.assign.time_limit_s + GRACE_S:.0f} s"
+            if flight.group.is_pair and len(flight.group.flights) == 1:
+                within = f"{PARTNER_S:g} s of that of the other end"
+            self._end(flight, "timeout", f"no result within {within}")
         node.silent_tasks += 1
         if node.silent_tasks >= SILENT_TASKS:
             self._gone(flight.machine, f"let {SILENT_TASKS} tasks in a row pass without a word")

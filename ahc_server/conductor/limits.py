@@ -15,6 +15,8 @@ READY_S = 30.0
 LEAD_S, LEAD_EACH_S = 0.1, 0.0003
 #: After a task's own limit its agent has so long to send the result.
 GRACE_S = 15.0
+#: Both ends of a pair come to their end together: where one has, the other has so long to say the same.
+PARTNER_S = 15.0
 #: Who was told to cancel has so long to say how it ended.
 CANCEL_S = 10.0
 #: After a restart of the server agents have so long to join again.

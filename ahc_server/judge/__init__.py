@@ -42,11 +42,12 @@ from ahc_server.judge.model import Counts, Finding, Group, NodeVerdict, Report, 
 from ahc_server.judge.network import PairRun, Wiring, examine_run, pair_runs, wiring, write_capacities
 from ahc_server.judge.populations import populations
 from ahc_server.judge.rampup import judge_rampups
+from ahc_server.judge.rounds import Round, round_notes, rounds_of
 from ahc_server.judge.stalls import stalled_flows
 from ahc_server.judge.suspects import GroupTest, examine
 from ahc_server.judge.thresholds import SHIPPED, Tables
 from ahc_server.judge.wires import with_wires
-from ahc_server.rounds.unseen import unseen
+from ahc_server.rounds.unseen import unseen, unsettled
 from ahc_server.session import NodeRecord, Session
 from ahc_server.switches import data_addresses
 
@@ -58,7 +59,7 @@ class Judgement:
     """The report, and the tests behind it, group by group, for those who want to see every value.
 
     ``nodes`` are the display ids by row, which ``GroupTest.matrix.rows`` refers to; so do ``runs``, the tests of pairs with what
-    the localiser makes of them, and ``wiring``.
+    the localiser makes of them, and ``wiring``. ``rounds``: what ran at once in them.
     """
 
     report: Report
@@ -66,6 +67,7 @@ class Judgement:
     tests: list[GroupTest]
     runs: list[tuple[PairRun, Answer]] = field(default_factory=list)
     wiring: Wiring | None = None
+    rounds: list[Round] = field(default_factory=list)
 
 
 def judge_session(session: Session, *, generated_at: str, limits: Tables | None = None) -> Report:
@@ -151,12 +153,20 @@ def judge(session: Session, *, generated_at: str, limits: Tables | None = None) 
     unjudged = set().union(*(part.unjudged for part in coverage))
     report = _report(session, generated_at, fleet, grouping, findings, unjudged)
     by = [chosen.note] if chosen.note else []
+    rounds = rounds_of(session, rows, known)
     report = msgspec.structs.replace(
         report,
-        notes=[*by, *report.notes, *ramps.notes, *notes(runs, fleet.names), *again.notes()],
+        notes=[
+            *by,
+            *report.notes,
+            *ramps.notes,
+            *notes(runs, fleet.names),
+            *round_notes(rounds),
+            *again.notes(),
+        ],
         rampups=ramps.rampups or msgspec.UNSET,
     )
-    return Judgement(report=report, nodes=fleet.names, tests=tests, runs=runs, wiring=known)
+    return Judgement(report=report, nodes=fleet.names, tests=tests, runs=runs, wiring=known, rounds=rounds)
 
 
 def _ungrouped(grouping: Grouping, fleet: Fleet) -> Coverage:
@@ -257,7 +267,7 @@ def _notes(session: Session, records: Sequence[NodeRecord]) -> list[str]:
         for error in record.inventory.errors if record.inventory is not None else ():
             told.setdefault(f"inventory, {error.collector}: {error.error}", []).append(record.node)
     notes = [] if session.state == "done" else [f"the session is {session.state}: it may lack results"]
-    notes += [text] if (text := unseen(session)) is not None else []
+    notes += [*([text] if (text := unseen(session)) is not None else []), *unsettled(session)]
     return notes + [f"{text} ({_who(nodes, len(records))})" for text, nodes in sorted(told.items())]
 
 

@@ -15,6 +15,7 @@ from ahc_server.report import words
 from ahc_server.report.folding import Line, fold
 from ahc_server.report.layout import table, table_rows, wrapped
 from ahc_server.report.rampup import rampup_lines
+from ahc_server.report.rounds import round_lines
 from ahc_server.report.values import Column, every_value, metric_rows
 from ahc_server.report.words import clean
 
@@ -62,7 +63,7 @@ def draw_text(
     if show.outliers or show.full:
         lines += _outliers(report)
     if show.full:
-        lines += _every_value(judgement)
+        lines += [*round_lines(judgement.rounds), *_every_value(judgement)]
     return "\n".join(lines) + "\n"
 
 

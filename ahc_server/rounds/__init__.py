@@ -7,7 +7,7 @@
     doubts      with what the localiser names: what is still open, and who should meet whom to settle it
     matching    random disjoint pairs, some of them as wished
     policy      how many rounds, and what is wished for in them
-    unseen      what such a choice could not have seen
+    unseen      what such a choice could not have seen, and what it left open
 
 Nothing is remembered: the same history gives the same round, so that a restarted server goes on where it was.
 """
@@ -25,7 +25,7 @@ from ahc_server.rounds.policy import (
     Rounds,
     is_chosen,
 )
-from ahc_server.rounds.unseen import unseen
+from ahc_server.rounds.unseen import unseen, unsettled
 
 __all__ = [
     "ALL_PAIRS_UP_TO",
@@ -39,4 +39,5 @@ __all__ = [
     "Rounds",
     "is_chosen",
     "unseen",
+    "unsettled",
 ]

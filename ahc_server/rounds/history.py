@@ -31,6 +31,11 @@ class History:
         one, other = ends
         self._meetings[pair_id] = Meeting(wave, (one, other))
 
+    def begin_once(self, pair_id: str, wave: int, ends: Sequence[str]) -> None:
+        """The same, where both ends tell of it."""
+        if pair_id not in self._meetings:
+            self.begin(pair_id, wave, ends)
+
     def hear(self, pair_id: str, machine: str, pair: PairOutcome) -> None:
         """Keep what an end says of its own pair. What arrived counts as the receiver saw it."""
         meeting = self._meetings.get(pair_id)
