@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from ahc_agent.measure import Measurement
@@ -189,3 +190,16 @@ def test_a_deviation_far_beyond_what_steal_explains_is_guilt() -> None:
 
     report = judge(Fleet(6).benchmarks().change("n3", how))
     assert verdicts(report)["n3"] == "fail"
+
+
+def test_a_disk_that_lost_half_and_strays_too_much_to_be_accused_does_not_pass() -> None:
+    def halved(old: Measurement) -> Measurement:
+        if old.component != "disk" or old.value is None:
+            return old
+        return msgspec.structs.replace(old, value=0.3 * old.value, ci95=0.25 * old.value)
+
+    report = judge(Fleet(5).benchmarks().change("n2", halved))
+    assert verdicts(report) == {"n1": "pass", "n2": "unknown", "n3": "pass", "n4": "pass", "n5": "pass"}
+    [found] = [each for each in report.findings if each.element == "node:n2"]
+    assert (found.component, found.kind, found.severity) == ("disk", "not-measured", "info")
+    assert "cannot be told: repeat" in found.summary

@@ -17,7 +17,7 @@ from ahc_server.judge.cores import Layout
 from ahc_server.judge.disks import DiskNames
 from ahc_server.judge.features import Cells, Matrix, Metric
 from ahc_server.judge.noise import Batches, medians, robust_spread
-from ahc_server.judge.scores import Score, distances, distances_alone, scores_of
+from ahc_server.judge.scores import LEVELS, Score, distances, distances_alone, scores_of
 from ahc_server.judge.thresholds import Thresholds
 
 #: "Faster than the peers" is news only when it is this much clearer than a fault has to be.
@@ -26,6 +26,8 @@ _FAST_FACTOR = 2.0
 _SUPPORT = 0.5
 #: Next to nothing (a thousandth of what the peers do) is a fault, and no glitch.
 _DEAD = -6.9
+#: Who lost half of its speed does not pass, however much its samples stray.
+_HALVED = -float(np.log(2.0))
 #: Those of cards, which the localiser judges, over all nodes and rounds at once.
 LOCALISED = frozenset({"tx", "rx", "rtt"})
 #: Kinds of evidence that a node cannot be better in.
@@ -46,8 +48,8 @@ class Levels:
 @dataclass(frozen=True, slots=True)
 class GroupTest:
     """One group of n nodes, tested by s scores. ``slow``, ``fast``, ``cannot_tell`` and ``glitch`` (n, s) are the answers:
-    ``cannot_tell`` would be slow, but disturbances could explain it; ``glitch``, but it rests on one value that nothing else
-    supports. ``q`` (n, s): the rate of false findings among all that are at least as clear."""
+    ``cannot_tell`` would be slow, but disturbances or its own noise could explain it; ``glitch``, but it rests on one value
+    that nothing else supports. ``q`` (n, s): the rate of false findings among all that are at least as clear."""
 
     matrix: Matrix
     metrics: list[Metric]
@@ -188,6 +190,8 @@ def _test(
         if score.kind in LOCALISED:
             low[:, number] &= (excuse[:, number] > 0) | (score.log_p < 0)
             slow[:, number] = (score.log_p < 0) & ~np.isnan(score.distance)
+        elif score.kind in LEVELS and score.is_judged:
+            low[:, number] |= score.distance < _HALVED
     glitch = slow & ~_supported(barred, distance / bar)
     return GroupTest(
         matrix=matrix,
