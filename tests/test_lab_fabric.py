@@ -240,10 +240,10 @@ jobs:
 
 @pytest.mark.root
 @needs_lab
-def test_the_report_names_a_slow_card_a_bad_cable_and_swapped_ones_and_nobody_else(tmp_path: Path) -> None:
+def test_the_report_names_a_slow_card_and_swapped_cables_and_nobody_else(tmp_path: Path) -> None:
     plan = tmp_path / "plan.yaml"
     plan.write_text(PLAN)
-    faults = ("n2=slow-rx", "n6=loss", "pair:n8-n12=swapped")
+    faults = ("n2=slow-rx", "pair:n8-n12=swapped")
     broken = [word for fault in faults for word in ("--break", fault)]
     arguments = ["--nodes", "12", "--leaves", "3", *broken, "--plan", str(plan), "--check"]
     child = lab(tmp_path / "store" / "ahc.db", *arguments)
