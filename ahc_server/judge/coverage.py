@@ -17,6 +17,7 @@ from ahc_server.judge.noise import robust_spread
 from ahc_server.judge.scores import LEVELS, Score
 from ahc_server.judge.suspects import GroupTest
 from ahc_server.judge.thresholds import Thresholds
+from ahc_server.judge.undecided import behind_the_faster, zero_pieces
 from ahc_server.session import NodeRecord, Session
 
 _COMPONENTS = set(get_args(Component))
@@ -122,6 +123,7 @@ def gaps(
     wanted = (2 * have >= np.sum(asked, axis=0)) & (have > 0)
     _too_few(test, coverage, rows, names, group, wanted)
     _spread_out(test, coverage, rows, names, group, thresholds)
+    _behind(test, coverage, rows, names, group, thresholds)
     lacking = _lacking(test, asked)
     for place, row in enumerate(rows):
         excuses = {*explained.get(row, ()), *(("network",) if row in excused else ())}
@@ -167,6 +169,14 @@ def _too_few(
         coverage.unjudged.update(rows)
         text = f"{group}: too few of its {wording.nodes_word(len(rows))} have values of {wording.listed(which)} to compare"
         coverage.findings.append(_not_measured(names, which[0], "info", text, group))
+    for component, parts in zero_pieces(test, wanted).items():
+        if component in judged:
+            coverage.unjudged.update(rows)
+            what = wording.parts(component, parts)
+            text = (
+                f"{group}: {what}: all that was measured is 0 on most of its {wording.nodes_word(len(rows))}"
+            )
+            coverage.findings.append(_not_measured(names, component, "info", text, group))
     have = np.sum(~np.isnan(test.matrix.value), axis=0)
     few: dict[str, int] = {}
     for column in np.flatnonzero(have).tolist():
@@ -219,6 +229,33 @@ def _spread_out(
                 summary=text,
             )
         )
+
+
+def _behind(
+    test: GroupTest,
+    coverage: Coverage,
+    rows: list[int],
+    names: list[str],
+    group: str,
+    thresholds: Thresholds,
+) -> None:
+    """Half of a small group may be sick, and then its middle tells nothing: who is far behind the faster part does not pass."""
+    told = {finding.component for finding in coverage.findings if finding.kind == "unstable"}
+    behind: dict[str, list[tuple[Score, Bools]]] = {}
+    for number, slower in behind_the_faster(test, thresholds).items():
+        if test.scores[number].component not in told:
+            behind.setdefault(test.scores[number].component, []).append((test.scores[number], slower))
+    for component, scores in behind.items():
+        places = np.flatnonzero(np.any([slower for _, slower in scores], axis=0)).tolist()
+        coverage.unjudged.update(rows[place] for place in places)
+        slow = [names[place] for place in places]
+        titles = wording.listed(list(dict.fromkeys(score.title for score, _ in scores)), most=3)
+        apart = max(float(np.nanmax(s.distance) - np.nanmin(s.distance[slower])) for s, slower in scores)
+        text = (
+            f"{group}: {titles}: {wording.listed(slow)} up to {wording.plain_percent(-float(np.expm1(-apart)))} slower than "
+            f"others; among {wording.nodes_word(len(rows))} who is right cannot be told; repeat, or compare with a baseline"
+        )
+        coverage.findings.append(_not_measured(slow, component, "info", text, group))
 
 
 def _lacking(test: GroupTest, asked: Bools) -> list[list[Score]]:

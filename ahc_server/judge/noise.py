@@ -44,7 +44,7 @@ LEAST_BATCH, LEAST_BATCH_PART = 3, 0.12
 MOST_EXCUSED, _LEAST_EXPLAINED = 0.05, 5
 #: Halves of a group that differ for no visible reason: least part of the smaller, and distance in spreads.
 _LEAST_HALF, _HALVES_APART, _FEW_MORE_APART = 0.30, 5.0, 12.0
-_LEAST_TO_SPLIT = 12
+LEAST_TO_SPLIT = 12
 #: A batch that nothing visible tells apart has so many nodes, and differs by no more than this; what differs by more is sick.
 _LEAST_HIDDEN, _HIDDEN_BATCH = 5, 0.04
 
@@ -122,7 +122,7 @@ def halves(distance: Floats, *, batches: bool = False) -> Halves | None:
     """
     ordered = np.sort(distance[~np.isnan(distance)])
     count = len(ordered)
-    if count < _LEAST_TO_SPLIT:
+    if count < LEAST_TO_SPLIT:
         return None
     found = _split(distance, ordered, max(3, int(_LEAST_HALF * count) + 1))
     if found is None and batches:
