@@ -161,7 +161,7 @@ def test_a_lost_value_is_a_measurement_that_says_so(tmp_path: Path, lost: str | 
     assert value_of(found, "cpu.core0.loops_per_s") == 400.0
     (one,) = [each for each in found.measurements if each.name == "cpu.core1.loops_per_s"]
     assert (one.value, one.error) == (None, why)
-    assert found.remarks == [f"{tmp_path / 'a.hw'}: 1 values are missing or no numbers"]
+    assert found.remarks == [f"{tmp_path / 'a.hw'}: 1 value is missing or no number"]
 
 
 def test_values_of_one_metric_are_samples_of_one_measurement() -> None:

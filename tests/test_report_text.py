@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -109,6 +110,17 @@ def test_a_fleet_of_a_thousand_with_a_hundred_sheep_fits_one_screen_and_names_th
     assert "1,000 nodes: 900 pass, 100 warn, 0 fail, 0 unknown" in drawn
     shown = sum(line.startswith("  WARN") for line in drawn.splitlines())
     assert f"and {100 - shown} more (--outliers): n{shown}, " in drawn
+
+
+def test_what_does_not_fit_is_told_by_its_kind() -> None:
+    cards = [msgspec.structs.replace(slow(f"m{number}", -0.4), component="network") for number in range(30)]
+    drawn = report_of([*[slow(f"n{number}", -0.5) for number in range(60)], *cards], nodes=1000)
+    left = 90 - sum(line.startswith("  WARN") for line in drawn.splitlines())
+    assert f"and {left} more (--outliers)" in drawn
+    most = sorted([(30, "network"), (left - 30, "memory")], reverse=True)
+    assert f"    of these {most[0][0]} of {most[0][1]}, {most[1][0]} of {most[1][1]}\n" in drawn
+    alone = report_of([slow(f"n{number}", -0.5) for number in range(100)], nodes=1000)
+    assert "of these" not in alone
 
 
 def test_the_same_advice_is_given_once_on_one_screen_and_each_time_in_full() -> None:

@@ -14,7 +14,7 @@ from ahc_server.importers.literal import looks_like_rows, read_rows
 from ahc_server.importers.metrics import Target, target
 from ahc_server.importers.model import Imported, Row, Source, Unrecognised
 from ahc_server.importers.tree import Tree, rows_of
-from ahc_server.importers.values import printable, utc
+from ahc_server.importers.values import lost_values, printable, utc
 from ahc_server.measured import Measured, Name, Names, measured
 
 _MOST_VALUE = 1e15
@@ -76,7 +76,7 @@ def read(rows: list[Row], remarks: list[str], source: Source) -> Imported:
         )
     others, taken, lost = split(rows)
     if lost:
-        remarks = [*remarks, f"{source.file}: {lost:,} values are missing or no numbers"]
+        remarks = [*remarks, f"{source.file}: {lost_values(lost)}"]
     inventory = facts.inventory_of(Tree(others), utc(source.at_unix_s))
     return Imported(inventory=inventory, taken=taken, remarks=remarks)
 

@@ -24,6 +24,7 @@ from ahc_server.importers.tree import Tree, rows_of
 from ahc_server.importers.values import (
     Fact,
     filled,
+    lost_values,
     mac_of,
     number_of,
     pci_address_of,
@@ -83,7 +84,7 @@ def read(source: Source) -> Imported:
     merged = filled(found, detected)
     merged.system.virtualization = facts.virtualization(merged.system, merged.cpu)
     merged.extra = detected.extra_facts() | _rest(inventory, "inventory") | _rest(plugins, "plugin_data")
-    remarks = [f"{source.file}: {lost:,} values are missing or no numbers"] if lost else []
+    remarks = [f"{source.file}: {lost_values(lost)}"] if lost else []
     return Imported(inventory=merged, taken=taken, remarks=remarks)
 
 

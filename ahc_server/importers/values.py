@@ -116,6 +116,11 @@ def scalars(tree: Mapping[str, Any], prefix: str, depth: int = 4) -> dict[str, s
     return found
 
 
+def lost_values(count: int) -> str:
+    """ "2 values are missing or no numbers"."""
+    return "1 value is missing or no number" if count == 1 else f"{count:,} values are missing or no numbers"
+
+
 def utc(unix_s: float) -> str:
     """A moment as "2024-05-01T10:00:00Z"; one beyond the calendar is its end."""
     return datetime.fromtimestamp(min(max(unix_s, 0.0), 253402300799.0), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -126,6 +126,12 @@ def _findings(report: Report, width: int, color: bool, *, everything: bool) -> l
         names = ", ".join(map(clean, left[:_MOST_NAMES]))
         rest = f" and {len(left) - _MOST_NAMES:,} others" if len(left) > _MOST_NAMES else ""
         lines += wrapped(f"and {len(left):,} more (--outliers): {names}{rest}", width, "    ", first="  ")
+        kinds = Counter(line.worst.component for line in folded[len(drawn) :] for _ in line.names)
+        if len(kinds) > 1:
+            # What stands above may all be of one kind: the others must not stay unseen.
+            lines.append(
+                "    of these " + ", ".join(f"{many:,} of {kind}" for kind, many in kinds.most_common())
+            )
     if len(report.findings) > len(chosen):
         remarks = len(report.findings) - len(chosen)
         said = "1 remark that blames" if remarks == 1 else f"{remarks:,} remarks that blame"
