@@ -99,6 +99,7 @@ class Agent:
                     self._obey(order)
                 for news in self._worker.collect():
                     self._report(news)
+                self._ear.listen()
                 now = time.monotonic()
                 self._worker.expire(now)
                 self._send_ready(now)

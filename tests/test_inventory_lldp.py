@@ -219,12 +219,13 @@ def test_whatever_lldpctl_says_does_no_harm(told: object) -> None:
         assert isinstance(neighbour, Lldp)
 
 
-def send(end: Namespace, data: bytes) -> None:
+def send(end: Namespace, data: bytes, times: int = 1) -> None:
     end.python(
         "import socket\n"
         "out = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)\n"
         f"out.bind(('{end.interface}', 0))\n"
-        f"out.send(bytes.fromhex('{data.hex()}'))\n"
+        f"for _ in range({times}):\n"
+        f"    out.send(bytes.fromhex('{data.hex()}'))\n"
     )
 
 
@@ -287,6 +288,37 @@ for _ in range(2):
             send(switch, frame(tlv(5, name)))
         told, _ = listener.communicate("\n", timeout=30)
     assert told.splitlines() == ["leaf1 []", "leaf1 []"]
+
+
+@pytest.mark.root
+def test_an_ear_that_listens_now_and_then_hears_a_cable_that_was_moved_late() -> None:
+    listening = """
+import sys
+from ahc_agent.facts import Inventory, Nic
+from ahc_agent.inventory.lldp import Ear
+ear = Ear(["INTERFACE"])
+print("ready", flush=True)
+sys.stdin.readline()
+ear.listen()
+print("listened", flush=True)
+sys.stdin.readline()
+inventory = Inventory(collected_at="now", nics=[Nic(name="INTERFACE")])
+ear.tell(inventory)
+print(inventory.nics[0].lldp.system_name)
+"""
+    with (
+        veth_pair() as (node, switch),
+        node.popen(listening.replace("INTERFACE", node.interface)) as listener,
+    ):
+        assert listener.stdin is not None and listener.stdout is not None
+        assert listener.stdout.readline() == "ready\n"
+        send(switch, frame(tlv(5, b"old")), times=600)  # many more than the kernel keeps
+        listener.stdin.write("\n")
+        listener.stdin.flush()
+        assert listener.stdout.readline() == "listened\n"
+        send(switch, frame(tlv(5, b"leaf1")))
+        told, _ = listener.communicate("\n", timeout=30)
+    assert told.splitlines() == ["leaf1"]
 
 
 def test_without_the_right_to_listen_the_inventory_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

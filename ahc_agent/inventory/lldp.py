@@ -11,6 +11,7 @@ import ipaddress
 import select
 import socket
 import struct
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -114,36 +115,46 @@ def hear(nics: Iterable[Nic], seconds: float) -> None:
 
 
 class Ear:
-    """Listens on some cards from its making on, without waiting: the kernel keeps what comes until ``tell`` takes it.
+    """Listens on some cards from its making on, without waiting: the kernel keeps what comes until ``listen`` takes it.
 
-    An agent has heard its switches by the time it is asked for its inventory. Without the right to listen the ear is deaf,
-    and says so in the inventory. Cards that were down are tried again at each ``tell``.
+    An agent has heard its switches by the time it is asked for its inventory. The kernel keeps the oldest announcements and
+    drops what no longer fits, so that ``listen`` has to be called now and then: a cable may be moved while the agent waits.
+    Without the right to listen the ear is deaf, and says so in the inventory. Cards that were down are tried again at each
+    ``tell``. ``listen`` and ``tell`` may be called from two threads.
     """
 
     def __init__(self, interfaces: Iterable[str]) -> None:
         self._sockets: dict[str, socket.socket | None] = dict.fromkeys(interfaces)
         self._heard: dict[str, Lldp] = {}
         self._deaf: str | None = None
-        self._listen()
+        self._lock = threading.Lock()
+        self._open()
+
+    def listen(self) -> None:
+        """Take what came since the last time; of each card the latest counts."""
+        with self._lock:
+            for name, one in self._sockets.items():
+                for neighbour in _drain(one) if one is not None else ():
+                    self._heard[name] = neighbour
 
     def tell(self, inventory: Inventory) -> None:
         """Fill ``lldp`` of the cards whose neighbour was heard, where no daemon has told it."""
-        self._listen()
-        for name, one in self._sockets.items():
-            for neighbour in _drain(one) if one is not None else ():
-                self._heard[name] = neighbour
+        with self._lock:
+            self._open()
+        self.listen()
         for nic in inventory.nics:
             nic.lldp = nic.lldp or self._heard.get(nic.name)
         if self._deaf is not None:
             inventory.errors.append(CollectorError(collector="lldp", error=self._deaf))
 
     def close(self) -> None:
-        for one in self._sockets.values():
-            if one is not None:
-                one.close()
-        self._sockets.clear()
+        with self._lock:
+            for one in self._sockets.values():
+                if one is not None:
+                    one.close()
+            self._sockets.clear()
 
-    def _listen(self) -> None:
+    def _open(self) -> None:
         for name in [name for name, one in self._sockets.items() if one is None]:
             try:
                 opened = _open(name)
