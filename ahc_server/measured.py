@@ -13,6 +13,7 @@ import math
 import sys
 from array import array
 from collections.abc import Mapping, Sequence
+from struct import unpack_from
 from typing import NamedTuple
 
 import msgspec
@@ -65,6 +66,11 @@ class Measured(msgspec.Struct, frozen=True):
     def known(self) -> int:
         """How many have a value."""
         return sum(not math.isnan(value) for value in _floats(self.numbers[: 8 * len(self.names)]))
+
+    def has_value(self, place: int) -> bool:
+        """Whether the measurement at a place has a value."""
+        (value,) = unpack_from("<d", self.numbers, 8 * place)
+        return not math.isnan(value)
 
 
 NOTHING = Measured((), ("value",), b"")

@@ -1,0 +1,1 @@
+"""The gate: may this fleet, or this node, be deployed? A policy and a session in, open, closed or cannot tell out."""

@@ -1,0 +1,199 @@
+"""Whether a session is whole: what its own books say against what is there.
+
+The judge judges what there is. The gate also asks whether all is there that was begun, once each: what was lost on the way
+could have been what stood against a node.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
+from functools import cached_property
+
+from ahc_server.flows import integers
+from ahc_server.judge.model import Report
+from ahc_server.measured import Measured, Names
+from ahc_server.session import OutcomeRecord, Session, StepRecord
+
+#: Sessions that an import made begin their plan so: their steps' times are those of the oldest file.
+_IMPORTED = "# imported"
+_OVER = "done"
+
+
+class Books:
+    """A session by machine and step. ``gaps`` of whom: a node's id, or None for the session as a whole."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.node_of = {record.machine: record.node for record in session.nodes}
+        self.steps: dict[int, StepRecord] = {step.step: step for step in session.steps}
+
+    @cached_property
+    def again(self) -> set[int]:
+        """Steps that measured something a second time: they show doubts, and are not asked for."""
+        return {step.step for step in self.session.steps if step.repeat}
+
+    @cached_property
+    def first(self) -> list[OutcomeRecord]:
+        """What the plan itself brought."""
+        return [each for each in self.session.outcomes if each.step not in self.again]
+
+    # ── is all there? ──────────────────────────────────────────────────────────────────────────────
+
+    def gaps(self, report: Report) -> Iterator[tuple[str | None, str]]:
+        """(node or None, what is not whole), in a fixed order whatever that of the data. ``report``: the judge's."""
+        session = self.session
+        if session.state != _OVER:
+            yield None, f"the session is {session.state}: it may lack results"
+        if not session.nodes:
+            yield None, "the session has no nodes"
+        yield from self._doubled(report)
+        yield from self._strangers()
+        yield from self._steps()
+        yield from self._nodes()
+
+    def _doubled(self, report: Report) -> Iterator[tuple[str | None, str]]:
+        told: list[tuple[str, list[str]]] = [
+            ("machine", [record.machine for record in self.session.nodes]),
+            ("node id", [record.node for record in self.session.nodes]),
+            ("step", [str(step.step) for step in self.session.steps]),
+            ("task", [each.task_id for each in self.session.outcomes]),
+            ("verdict", [node.id for node in report.nodes]),
+        ]
+        flows = [f"{each.step} round {each.wave}" for each in self.session.flows]
+        told.append(("round of flows, step", flows))
+        for what, names in told:
+            for name in sorted(name for name, count in Counter(names).items() if count > 1):
+                yield None, f"the {what} {name} is there more than once"
+        judged, there = {node.id for node in report.nodes}, {record.node for record in self.session.nodes}
+        for node in sorted(there ^ judged):
+            yield None, f"{node} is in {'the session' if node in there else 'the report'} alone"
+
+    def _strangers(self) -> Iterator[tuple[str | None, str]]:
+        strangers = {each.machine for each in self.session.outcomes} - set(self.node_of)
+        strangers |= {name for table in self.session.flows for name in table.machines} - set(self.node_of)
+        for machine in sorted(strangers):
+            yield None, f"results of {machine}, which is not in the session"
+        for table in self.session.flows:
+            if not table.is_sound:
+                yield None, f"step {table.step}: the flows of round {table.wave} cannot be read"
+
+    def _steps(self) -> Iterator[tuple[str | None, str]]:
+        there: dict[int, set[str]] = defaultdict(set)
+        for each in self.session.outcomes:
+            there[each.step].add(each.machine)
+        for table in self.session.flows:
+            there[table.step].update(table.machines)
+        if not self.steps:
+            yield None, "no step of the session is known"
+        for number in sorted(set(there) - set(self.steps)):
+            yield None, f"results of step {number}, which the session does not have"
+        for number, step in sorted(self.steps.items()):
+            if number in self.again:
+                continue
+            if step.state != _OVER:
+                yield None, f"step {number} ({step.job}) is {step.state}"
+            have = len(there[number])
+            if have < step.hosts:
+                yield None, f"step {number} ({step.job}) ran on {step.hosts:,} nodes, results are of {have:,}"
+            if step.started_at_s is None:
+                yield None, f"step {number} ({step.job}): nobody knows when it ran"
+
+    def _nodes(self) -> Iterator[tuple[str | None, str]]:
+        failed: dict[tuple[str, int], str] = {}
+        delivered: set[tuple[str, int]] = set()
+        for each in self.first:
+            key = (each.machine, each.step)
+            if each.outcome.status == "ok":
+                delivered.add(key)
+            else:
+                said = each.outcome.error or f"the task ended as {each.outcome.status}"
+                failed[key] = min(failed.get(key, said), f"{each.job}: {said}")
+        for table in self.session.flows:
+            delivered.update((machine, table.step) for machine in table.machines)
+        seen = {machine for machine, _ in delivered}
+        for record in sorted(self.session.nodes, key=lambda record: record.node):
+            if record.inventory is None:
+                yield record.node, "no inventory came in"
+            if record.machine not in seen:
+                yield record.node, "no result came in"
+            for (machine, step), said in sorted(failed.items()):
+                if machine == record.machine and (machine, step) not in delivered:
+                    yield record.node, f"step {step} brought no result: {said}"
+
+    # ── when was what measured? ────────────────────────────────────────────────────────────────────
+
+    def taken(self, what: str) -> dict[str, float | None]:
+        """Node → when ``what`` was measured last (Unix seconds, by the server's clock); None where nobody knows. Nodes that do
+        not have it are left out. ``what``: as in a policy's ``measured``."""
+        newest: dict[str, float | None] = {}
+
+        def note(machine: str, at_s: float | None) -> None:
+            node = self.node_of.get(machine)
+            if node is not None:
+                known = newest.get(node)
+                newest[node] = at_s if known is None else known if at_s is None else max(known, at_s)
+
+        has = _asked(what)
+        for each in self.first:
+            if each.outcome.status == "ok" and has(each):
+                note(each.machine, self._at(each))
+        if what == "network":
+            for table in self.session.flows:
+                if table.is_sound and table.step not in self.again:
+                    step = self.steps.get(table.step)
+                    for place in {*integers(table.source), *integers(table.destination)}:
+                        note(table.machines[place], None if step is None else step.started_at_s)
+        return newest
+
+    def _at(self, outcome: OutcomeRecord) -> float | None:
+        """When a step began, by the server's clock. An import's files may be older than its first ones."""
+        step = self.steps.get(outcome.step)
+        if step is None or step.started_at_s is None:
+            return None
+        if self.session.plan.startswith(_IMPORTED):
+            return min(step.started_at_s, outcome.outcome.started_at_unix_s)
+        return step.started_at_s
+
+    @property
+    def newest_s(self) -> float:
+        """When the newest data came in, by the server's clock, Unix seconds."""
+        times = [self.session.created_at_s]
+        for step in self.session.steps:
+            times += [at for at in (step.started_at_s, step.ended_at_s) if at is not None]
+        return max(times)
+
+
+def _asked(what: str) -> Callable[[OutcomeRecord], bool]:
+    """Whether an outcome has what is asked: an inventory, any value of a component, a metric of a name."""
+    if what == "inventory":
+        return lambda each: each.outcome.inventory is not None
+    places: dict[int, tuple[Names, list[int]]] = {}
+
+    def has(each: OutcomeRecord) -> bool:
+        pair = each.outcome.pair
+        if what == "network" and pair is not None and pair.connected and (pair.flows or pair.round_trips):
+            return True
+        columns = each.columns
+        # Nodes of one kind share their names; kept beside the places, so that the key stays theirs.
+        kept = places.get(id(columns.names))
+        if kept is None or kept[0] is not columns.names:
+            kept = places[id(columns.names)] = columns.names, _places(columns, what)
+        return bool(kept[1]) and _any_value(columns, kept[1])
+
+    return has
+
+
+def _places(columns: Measured, what: str) -> list[int]:
+    if "." not in what:
+        return [place for place, name in enumerate(columns.names) if name.component == what]
+    return [
+        place
+        for place, name in enumerate(columns.names)
+        if fnmatchcase(f"{name.component}.{name.part}.{name.quantity}", what)
+    ]
+
+
+def _any_value(columns: Measured, places: list[int]) -> bool:
+    return any(map(columns.has_value, places))
