@@ -1,0 +1,103 @@
+"""Labels of Metal3's BareMetalHosts: ``hardwareclassification.metal3.io/PROFILE: matches``, and those of the profile itself.
+
+The answer is a Kubernetes List of partial BareMetalHosts for ``kubectl apply --server-side --field-manager=ahc``: the labels
+alone of every host. Server-side apply leaves all fields of others alone and takes away the labels that the same
+manager set before and does not list now, so a host that changes its profile has one label, not two.
+
+Which hosts there are has to be given (``kubectl get baremetalhosts -A -o json``): a guessed name would create a host.
+The label is that of Metal3's hardware-classification-controller (its docs/api.md); what a label may be: Kubernetes' "Labels and
+Selectors".
+"""
+
+from __future__ import annotations
+
+import re
+
+from ahc_agent.errors import FileFormatError, UsageError
+from ahc_server.export.material import Drawn, Material, Plain, nodes_in, pretty
+from ahc_server.export.registered import Registered, host_of, keys, pair
+from ahc_server.profiles.model import NodeMatch
+
+PREFIX = "hardwareclassification.metal3.io"
+API_VERSION = "metal3.io/v1alpha1"
+KIND = "BareMetalHost"
+
+_WORD = r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+_NAME = re.compile(rf"{_WORD}\Z")
+_PART = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
+_KEY = re.compile(rf"(?:(?=[^/]{{1,253}}/){_PART}(?:\.{_PART})*/)?{_WORD}\Z")
+
+
+def draw(material: Material) -> Drawn:
+    """The List as JSON. Raises UsageError without the hosts, FileFormatError for what is no list of them."""
+    document = material.registered
+    if document is None:
+        raise UsageError(
+            "--format metal3: which hosts? Give them with --registered FILE"
+            " (kubectl get baremetalhosts -A -o json > FILE)"
+        )
+    hosts = nodes_in(document, "items", "a list of BareMetalHosts")
+    if any(host.get("kind") != KIND or not _text(_at(host, "metadata", "name")) for host in hosts):
+        raise FileFormatError(
+            document.file, f"not every item is a {KIND}", remedy="kubectl get baremetalhosts -A -o json"
+        )
+    pairing = pair([_registered(host) for host in hosts], material.inventories)
+    matches = {match.id: match for match in material.matches.nodes}
+    notes = list(pairing.notes)
+    items = []
+    for index, name in pairing.node.items():
+        labels, said = labels_of(matches.get(name))
+        notes += [f"{_label(hosts[index])}: {note}" for note in said]
+        items.append(_item(hosts[index], labels))
+    return Drawn(pretty({"apiVersion": "v1", "kind": "List", "items": items}), notes)
+
+
+def labels_of(match: NodeMatch | None) -> tuple[dict[str, str], list[str]]:
+    """The labels of a node, none where it has no profile; and notes on what cannot be a label."""
+    if match is None or match.profile is None:
+        return {}, []
+    asked = {f"{PREFIX}/{match.profile}": "matches", **match.yields.labels}
+    labels = {
+        key: value for key, value in asked.items() if _KEY.match(key) and (not value or _NAME.match(value))
+    }
+    return labels, [
+        f"{key}={value} cannot be a label: left out" for key, value in asked.items() if key not in labels
+    ]
+
+
+def _item(host: dict[str, Plain], labels: dict[str, str]) -> dict[str, Plain]:
+    metadata: dict[str, Plain] = {"name": host["metadata"]["name"]}
+    if namespace := _text(_at(host, "metadata", "namespace")):
+        metadata["namespace"] = namespace
+    return {"apiVersion": API_VERSION, "kind": KIND, "metadata": {**metadata, "labels": labels}}
+
+
+def _registered(host: dict[str, Plain]) -> Registered:
+    """A host by what its spec says and what its own inspection found (``status.hardware``)."""
+    nics = _at(host, "status", "hardware", "nics")
+    macs = [_at(nic, "mac") for nic in nics] if isinstance(nics, list) else []
+    return Registered(
+        label=_label(host),
+        keys=keys(
+            mac=[mac for mac in (*macs, _at(host, "spec", "bootMACAddress")) if isinstance(mac, str)],
+            serial=_text(_at(host, "status", "hardware", "systemVendor", "serialNumber")),
+            bmc=host_of(_at(host, "spec", "bmc", "address")),
+            name=_text(_at(host, "metadata", "name")),
+        ),
+    )
+
+
+def _label(host: dict[str, Plain]) -> str:
+    return f"host {_at(host, 'metadata', 'name')}"
+
+
+def _at(plain: Plain, *path: str) -> Plain:
+    for key in path:
+        if not isinstance(plain, dict):
+            return None
+        plain = plain.get(key)
+    return plain
+
+
+def _text(value: Plain) -> str | None:
+    return value if isinstance(value, str) and value else None
