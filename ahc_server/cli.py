@@ -27,6 +27,7 @@ COMMANDS = {
     "history": ("ahc_server.commands.history", "command", "when something changed, over many sessions"),
     "import": ("ahc_server.commands.import_", "command", "take results of others into the store"),
     "lab": ("ahc_server.commands.lab", "command", "a fleet in a box on this machine, with faults on purpose"),
+    "match": ("ahc_server.commands.match", "command", "sort nodes into hardware profiles, and say why"),
     "report": ("ahc_server.commands.report", "command", "who is different, how much, and why"),
     "run": ("ahc_server.commands.run", "command", "run a plan on the agents that are there"),
     "serve": ("ahc_server.commands.serve", "command", "the server that agents join"),

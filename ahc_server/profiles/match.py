@@ -1,0 +1,166 @@
+"""Sorts the nodes of a session into profiles, and says why: the only door to this room for commands, reports and gates."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ahc_server.judge import Judgement
+from ahc_server.profiles.ask import Asked, ask
+from ahc_server.profiles.assign import FREE, assign
+from ahc_server.profiles.fill import fill
+from ahc_server.profiles.gather import subjects_of
+from ahc_server.profiles.model import Matches, NodeMatch, ProfileCount, Unfilled, Yields
+from ahc_server.profiles.profile import Profile, by_precedence
+from ahc_server.profiles.requirements import EitherRequirement, MeasuredRequirement, Requirement
+from ahc_server.profiles.subject import Subject
+from ahc_server.session import Session
+
+
+def needs_judgement(profiles: Sequence[Profile]) -> bool:
+    """Whether any profile asks for what is measured, or for what the judge says."""
+    return any(profile.needs_judgement for profile in profiles)
+
+
+def match_session(
+    session: Session, profiles: Sequence[Profile], judge: Callable[[], Judgement] | None = None
+) -> Matches:
+    """Which node serves in which profile. ``judge`` gives the judgement of the session and is called only where a profile needs
+    it; without it all that only the judge knows cannot be told. The order of nodes and of profiles makes no difference."""
+    profiles = by_precedence(profiles)
+    judgement = judge() if judge is not None and needs_judgement(profiles) else None
+    metrics = sorted({metric for profile in profiles for metric in _metrics(profile.requires)})
+    subjects = subjects_of(session, judgement, metrics)
+    matches = match_subjects(session.name, subjects, profiles)
+    notes = [
+        f"no node measured {metric}, which a profile asks for"
+        for metric in metrics
+        if judgement is not None and not any(_has(subject, metric) for subject in subjects)
+    ]
+    return Matches(
+        session=matches.session,
+        nodes=matches.nodes,
+        profiles=matches.profiles,
+        unfilled=matches.unfilled,
+        notes=notes,
+    )
+
+
+def match_subjects(session: str, subjects: Sequence[Subject], profiles: Sequence[Profile]) -> Matches:
+    """As ``match_session``, for nodes in the order of their ids and profiles in the order of precedence."""
+    asked = [[ask(profile, subject) for profile in profiles] for subject in subjects]
+    fits = np.array([[each.answer.fit == "fits" for each in row] for row in asked], dtype=np.bool_)
+    fits = fits.reshape(len(subjects), len(profiles))
+    places = assign(fits, [profile.quota for profile in profiles])
+    held = Counter(places)
+    nodes = []
+    for subject, row, place in zip(subjects, asked, places, strict=True):
+        chosen = None if place == FREE else row[place]
+        nodes.append(
+            NodeMatch(
+                id=subject.id,
+                profile=None if place == FREE else profiles[place].name,
+                why=_why(profiles, row, place, held),
+                answers=[each.answer for each in row],
+                bound={} if chosen is None else chosen.answer.bound,
+                yields=Yields() if chosen is None else fill(profiles[place].yields, subject, chosen.parts),
+            )
+        )
+    counts = [
+        ProfileCount(profile=profile.name, nodes=held[place], fitting=int(fits[:, place].sum()))
+        for place, profile in enumerate(profiles)
+    ]
+    unfilled = [
+        Unfilled(
+            profile=profile.name,
+            wanted=profile.quota.least,
+            got=held[place],
+            why=_why_unfilled(profiles, asked, places, place),
+        )
+        for place, profile in enumerate(profiles)
+        if held[place] < profile.quota.least
+    ]
+    return Matches(session=session, nodes=nodes, profiles=counts, unfilled=unfilled)
+
+
+def _metrics(requires: Sequence[Requirement]) -> list[str]:
+    found = []
+    for requirement in requires:
+        if isinstance(requirement, EitherRequirement):
+            found += _metrics(requirement.choices)
+        elif isinstance(requirement, MeasuredRequirement):
+            found.append(requirement.metric)
+    return found
+
+
+def _has(subject: Subject, metric: str) -> bool:
+    from fnmatch import fnmatchcase
+
+    return any(fnmatchcase(name, metric) for name in subject.readings)
+
+
+def _why(profiles: Sequence[Profile], row: Sequence[Asked], place: int, held: Counter[int]) -> str:
+    """One sentence on why this profile, or none."""
+    fitting = [number for number, each in enumerate(row) if each.answer.fit == "fits"]
+    unsure = [profiles[number].name for number, each in enumerate(row) if each.answer.fit == "unknown"]
+    if place == FREE:
+        if fitting:
+            full = [f"{profiles[number].name} has its {_nodes(held[number])}" for number in fitting]
+            return f"fits, but {' and '.join(full)}"
+        told = f"; whether {_listed(unsure)} would cannot be told" if unsure else ""
+        return f"no profile fits{told}"
+    if len(fitting) == 1:
+        return "the only one that fits"
+    passed = [number for number in fitting if number < place]
+    names = [profiles[number].name for number in fitting if number != place]
+    if not passed:
+        return f"comes before {_listed(names)}, which would fit too"
+    full = [f"{profiles[number].name} has its {_nodes(held[number])}" for number in passed]
+    return f"{' and '.join(full)}" if len(passed) < 4 else f"{len(passed)} that come first have their nodes"
+
+
+def _why_unfilled(
+    profiles: Sequence[Profile], asked: Sequence[Sequence[Asked]], places: Sequence[int], place: int
+) -> str:
+    """What keeps most nodes out, and where those serve that would fit."""
+    failing: Counter[str] = Counter()
+    elsewhere: Counter[str] = Counter()
+    for row, at in zip(asked, places, strict=True):
+        answer = row[place].answer
+        if answer.fit == "fits" and at != place:
+            elsewhere[profiles[at].name] += 1
+        elif answer.reason is not None:
+            verb = "do not tell" if answer.fit == "unknown" else "fail"
+            failing[f"{verb} “{answer.reason.requirement}”"] += 1
+    parts = [f"{_nodes(count)} {_verb(what, count)}" for what, count in _most(failing)[:3]]
+    parts += [
+        f"{_nodes(count)} that would fit {'serve' if count > 1 else 'serves'} as {name}"
+        for name, count in _most(elsewhere)
+    ]
+    more = len(failing) - 3
+    parts += [f"{more} more reasons"] if more > 0 else []
+    return "; ".join(parts) or "there are no more nodes"
+
+
+def _most(counted: Counter[str]) -> list[tuple[str, int]]:
+    return sorted(counted.items(), key=lambda each: (-each[1], each[0]))
+
+
+def _verb(what: str, count: int) -> str:
+    if count > 1:
+        return what
+    return (
+        what.replace("do not", "does not", 1)
+        if what.startswith("do not")
+        else what.replace("fail", "fails", 1)
+    )
+
+
+def _nodes(count: int) -> str:
+    return f"{count:,} node{'' if count == 1 else 's'}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
