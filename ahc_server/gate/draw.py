@@ -11,7 +11,7 @@ from ahc_server.report.layout import table, wrapped
 from ahc_server.report.words import clean
 
 #: Reasons beyond it are counted: JSON and JUnit tell all of them.
-_MOST = 20
+_MOST = 12
 #: So many nodes with the same trouble stand in one line.
 _FOLD = 3
 _WORDS = {"open": "OPEN", "closed": "CLOSED", "cannot tell": "CANNOT TELL"}
