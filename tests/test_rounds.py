@@ -139,6 +139,21 @@ def test_in_rounds_across_a_rack_sends_or_receives_as_a_whole_so_that_its_uplink
         assert len(send) == len(receive)
 
 
+@pytest.mark.parametrize(("count", "size"), [(12, 4), (24, 8), (60, 12)])
+def test_of_an_odd_number_of_racks_one_in_turn_is_on_both_sides_and_all_others_fill_their_uplinks(
+    count: int, size: int
+) -> None:
+    where = racks(count, size)
+    leaves = set(where.values())
+    split = []
+    for pairs in play(Policy(names(count), "seed", 2 * len(leaves), racks=where), slow())[0][0::2]:
+        assert all(where[a] != where[b] for a, b in pairs)
+        send, receive = ({where[pair[end]] for pair in pairs} for end in (0, 1))
+        (both,) = send & receive
+        split.append(both)
+    assert sorted(split) == sorted(leaves)
+
+
 def test_racks_of_other_sizes_are_halved_as_evenly_as_they_come_and_nobody_rests() -> None:
     where = {f"n{number}": "big" if number < 20 else f"small{number % 3}" for number in range(35)}
     everybody = names(40)  # of five nothing is known

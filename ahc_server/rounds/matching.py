@@ -44,9 +44,9 @@ def matching(
     meets again only where nobody else is free. Of an odd number the one rests that has met most.
 
     Where racks are known, even rounds load the uplinks in full: half of the racks meet the other half and send first, all of
-    their nodes at once. Odd rounds leave the uplinks idle (partners in the same rack): a card shows in both, an uplink in the
-    first alone. With ``load`` "across" every round is of the first kind; without racks its halves are random. The same
-    arguments give the same pairs.
+    their nodes at once; of an odd number of racks, one in turn is on either side. Odd rounds leave the uplinks idle (partners
+    in the same rack): a card shows in both, an uplink in the first alone. With ``load`` "across" every round is of the first
+    kind; without racks its halves are random. The same arguments give the same pairs.
     """
     chance = random.Random(f"{seed} {number}")  # a text is hashed by SHA-512: the same everywhere
     order = list(names)
@@ -73,7 +73,8 @@ def matching(
         free.remove(max(free, key=lambda name: meetings[name]))
     of = racks or {}
     if load == "across" or (racks is not None and number % 2 == 0):
-        free = _across(free, of, chance, met, take_so)
+        turn = number if load == "across" else number // 2
+        free = _across(free, of, chance, met, take_so, _between_sides(of, seed, turn))
     elif racks is not None:
         free = _inside(free, of, met, take)
     _pair_up(free, met, lambda one, other: one not in of or of[one] != of.get(other), take)
@@ -86,9 +87,11 @@ def _across(
     chance: random.Random,
     met: Counter[Pair],
     take: Callable[[str, str], None],
+    on_either: str | None,
 ) -> list[str]:
     """Pair up half of the racks with the other half, sending end first; answers who is left. Were the halves mixed, an uplink
-    would carry half of its nodes at a time, and one at half of its rate would show nothing. Racks that never met come first."""
+    would carry half of its nodes at a time, and one at half of its rate would show nothing. Racks that never met come first.
+    Of the rack ``on_either`` some are in each half; they do not meet each other while there are others."""
     ways = Counter(
         {
             pair_key(racks[one], racks[other]): times
@@ -96,20 +99,21 @@ def _across(
             if one in racks and other in racks
         }
     )
-    sides = _halves(free, racks, chance, ways)
+    sides = _halves(free, racks, chance, ways, on_either)
     left = list(reversed(sides[1]))
     alone = []
-    for one in sides[0]:
+    for one in sorted(sides[0], key=lambda name: on_either is None or racks.get(name) != on_either):
         if not left:
             alone.append(one)
             continue
-        best, least = len(left) - 1, (True, 1 << 30)
+        best, least = len(left) - 1, (True, True, 1 << 30)
         for place in range(len(left) - 1, max(-1, len(left) - 1 - _LOOK_AHEAD), -1):
             other = left[place]
-            price = (met[pair_key(one, other)] > 0, ways[_way(one, other, racks)])
+            together = one in racks and racks[one] == racks.get(other)
+            price = (together, met[pair_key(one, other)] > 0, ways[_way(one, other, racks)])
             if price < least:
                 best, least = place, price
-            if price == (False, 0):
+            if price == (False, False, 0):
                 break
         other = left.pop(best)
         ways[_way(one, other, racks)] += 1
@@ -121,11 +125,24 @@ def _way(one: str, other: str, racks: Mapping[str, str]) -> Pair:
     return pair_key(racks.get(one, ""), racks.get(other, ""))
 
 
+def _between_sides(racks: Mapping[str, str], seed: str, turn: int) -> str | None:
+    """Of an odd number of racks the one that is split, so that all others can send or receive as a whole."""
+    leaves = sorted(set(racks.values()))
+    if len(leaves) % 2 == 0 or len(leaves) == 1:
+        return None
+    random.Random(seed).shuffle(leaves)
+    return leaves[turn % len(leaves)]
+
+
 def _halves(
-    free: Sequence[str], racks: Mapping[str, str], chance: random.Random, ways: Counter[Pair]
+    free: Sequence[str],
+    racks: Mapping[str, str],
+    chance: random.Random,
+    ways: Counter[Pair],
+    on_either: str | None,
 ) -> tuple[list[str], list[str]]:
-    """Whole racks on either side, those apart that have met least; who is in no known rack fills up."""
-    size = Counter(racks[name] for name in free if name in racks)
+    """Whole racks on either side, those apart that have met least; the rack ``on_either`` and who is in none fill up."""
+    size = Counter(racks[name] for name in free if racks.get(name, on_either) != on_either)
     leaves = sorted(size)
     chance.shuffle(leaves)
     halves: tuple[list[str], list[str]] = ([], [])
@@ -140,10 +157,10 @@ def _halves(
     second = set(halves[1])
     sides: tuple[list[str], list[str]] = ([], [])
     for name in free:
-        if name in racks:
+        if racks.get(name, on_either) != on_either:
             sides[int(racks[name] in second)].append(name)
     for name in free:
-        if name not in racks:
+        if racks.get(name, on_either) == on_either:
             sides[int(len(sides[1]) < len(sides[0]))].append(name)
     return sides
 
