@@ -60,6 +60,15 @@ _STEPS = ("pre-deploy", "post-deploy", "post-upgrade")
     default=None,
     help="Answer for this moment (2026-12-24T18:00:00Z), not for now: audits, tests.",
 )
+@click.option(
+    "--on-fail",
+    "on_fail",
+    metavar="COMMAND",
+    multiple=True,
+    help="For each node that closes the gate: a command with {node} in it, or ironic-maintenance, ironic-hold, kubernetes-taint, "
+    "metal3-label. A dry run; with --apply it is done.",
+)
+@click.option("--apply", is_flag=True, help="Run what --on-fail names.")
 @limits_option
 @click.pass_obj
 def command(
@@ -72,6 +81,8 @@ def command(
     folder: Path | None,
     form: str,
     at: str | None,
+    on_fail: tuple[str, ...],
+    apply: bool,
     limits: Tables | None,
 ) -> None:
     """May this fleet, or this node, be deployed?
@@ -82,15 +93,24 @@ def command(
     \b
     Example: ahc gate --policy profiles/policies/pre-deploy.yaml --session rack7
     Example: ahc gate --policy site.yaml --step post-upgrade --format junit > gate.xml
+    Example: ahc gate --policy site.yaml --on-fail 'power-off.sh {node}' --apply
     """
     from ahc_server.gate.decide import decide
+    from ahc_server.gate.hooks import quarantine, read_hook
     from ahc_server.gate.policy import read_policy
+
+    hooks = [read_hook(each) for each in on_fail]
+    if apply and not hooks:
+        raise UsageError("--apply without --on-fail: there is nothing to do")
 
     now_s = time.time() if at is None else _moment(at)
     policy = read_policy(file, step)
     data = _data(where, policy, name, before, folder, limits)
     gate = decide(policy, data, now_s, node)
     click.echo(_drawn(gate, form), nl=False)
+    if hooks and gate.state == "closed":
+        for line in quarantine(gate, hooks, dict(policy.names), apply=apply):
+            click.echo(line, err=True)
     if gate.exit_code:
         click.get_current_context().exit(gate.exit_code)
 

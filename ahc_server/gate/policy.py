@@ -11,6 +11,7 @@
     compare: {before: previous, close-on: fail}
     waivers:
       - {node: n3, component: disk, kind: slow, who: Ada, why: disk ordered, until: 2026-12-24}
+    names: {CZ3323FDV8: worker-3}     # what quarantine hooks call a node, where that is not its id
     steps:                            # instead of several files: a step says what differs from the above
       post-deploy: {close-on: fail}
 
@@ -35,7 +36,7 @@ STEPS: tuple[Step, ...] = get_args(Step)
 SEVERITIES: tuple[Severity, ...] = ("info", "warn", "fail")
 PREVIOUS = "previous"
 
-_KEYS = ("step", "close-on", "unknown", "expected", "measured", "least", "compare", "waivers")
+_KEYS = ("step", "close-on", "unknown", "expected", "measured", "least", "compare", "waivers", "names")
 _WHAT = ("node", "element", "component", "kind")
 _ELEMENTS = ("node", "pair", "leaf", "link", "group")
 _COMPONENTS: tuple[str, ...] = get_args(Component)
@@ -99,6 +100,7 @@ class Policy:
     least: tuple[tuple[str, int], ...] = ()
     compare: Compare | None = None
     waivers: tuple[Waiver, ...] = ()
+    names: tuple[tuple[str, str], ...] = ()
     document: Document | None = None
 
     def unknown_profile(self, name: str, known: list[str]) -> None:
@@ -162,6 +164,7 @@ def _read(document: Document, sections: list[Section], step: str | None = None) 
         least=_least(of("least")),
         compare=_compare(of("compare")),
         waivers=tuple(waiver for section in sections for waiver in _waivers(section)),
+        names=_names(of("names")),
         document=document,
     )
 
@@ -220,6 +223,12 @@ def _least(section: Section) -> tuple[tuple[str, int], ...]:
         if count is None:
             inner.fail(name, f"least: {name} has no count")
     return tuple((name, count) for name, count in told if count is not None)
+
+
+def _names(section: Section) -> tuple[tuple[str, str], ...]:
+    inner = _mapping(section, "names", "{CZ3323FDV8: worker-3}")
+    told = [] if inner is None else [(node, inner.text(node, max_length=255)) for node in inner.plain]
+    return tuple((node, name) for node, name in told if name is not None)
 
 
 def _compare(section: Section) -> Compare | None:

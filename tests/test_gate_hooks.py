@@ -1,0 +1,187 @@
+"""Quarantine: dry by default, the same twice, and no id of a machine is ever an option, a placeholder or code."""
+
+from __future__ import annotations
+
+import json
+import stat
+from functools import cache
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ahc_agent.errors import UsageError
+from ahc_server.gate.hooks import SHIPPED, failed_nodes, quarantine, read_hook
+from ahc_server.gate.model import Gate
+from ahc_server.session import Session
+from tests.gate_helpers import ask, finding, passed, whole
+from tests.judge_helpers import Fleet
+
+
+@cache
+def fleet() -> Session:
+    return whole(Fleet(4).benchmarks())
+
+
+def closed_by(*nodes: str) -> Gate:
+    return ask(passed(fleet(), [finding(node) for node in nodes]))
+
+
+def program(folder: Path, name: str, lines: str) -> Path:
+    """A program of this name that notes its arguments, one a line, before it does ``lines``."""
+    path = folder / name
+    path.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" --- >> {folder}/{name}.said\n{lines}\n')
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
+
+
+def calls(folder: Path, name: str) -> list[list[str]]:
+    said = folder / f"{name}.said"
+    text = said.read_text() if said.exists() else ""
+    return [call.splitlines() for call in text.split("---\n") if call]
+
+
+def run(text: str, *nodes: str, apply: bool = True, names: dict[str, str] | None = None) -> list[str]:
+    return [*quarantine(closed_by(*nodes), [read_hook(text)], names or {}, apply=apply)]
+
+
+def test_nothing_is_done_without_apply(tmp_path: Path) -> None:
+    tool = program(tmp_path, "tool", "")
+    told = run(f"{tool} --out {{node}}", "n3", apply=False)
+    assert told == [
+        "quarantine: a dry run of 1 node, nothing is done (--apply does it)",
+        f"n3: would run {tool} --out n3",
+    ]
+    assert calls(tmp_path, "tool") == []
+
+
+def test_each_node_that_closed_the_gate_is_done_once_and_output_is_shown(tmp_path: Path) -> None:
+    tool = program(tmp_path, "tool", "seq 20")
+    told = run(f"{tool} --node={{node}} 'two words' {{reason}}", "n3", "n1", "n3")
+    reason = "AHC gate: {}: disk sda −40 %"
+    assert calls(tmp_path, "tool") == [[f"--node={n}", "two words", reason.format(n)] for n in ("n1", "n3")]
+    assert told[1:11] == [f"  {number}" for number in range(1, 11)]
+    assert told[11] == "  and 10 more lines"
+
+
+def test_one_that_fails_keeps_no_other_from_it(tmp_path: Path) -> None:
+    tool = program(tmp_path, "tool", '[ "$1" = n3 ] || { echo no >&2; exit 4; }')
+    told = run(f"{tool} {{node}}", "n1", "n3")
+    assert told == [f"n1: NOT done: {tool}: exit status 4: no", f"n3: ran {tool} n3"]
+
+
+@given(node=st.text(min_size=1).filter(lambda text: "\x00" not in text))
+def test_an_id_is_one_plain_word_or_refused(node: str) -> None:
+    [_, told] = run("tool --node {node}", node, apply=False)
+    plain = node.isascii() and node[0].isalnum() and all(c.isalnum() or c in "._:-" for c in node)
+    assert ("would run" in told) == (plain and len(node) <= 255)
+
+
+@pytest.mark.parametrize(
+    "node", ["--force", "-f", "a b", "$(reboot)", "a;reboot", "a'b", "{reason}", "a\nb", "", "a/../b"]
+)
+@pytest.mark.parametrize("hook", [*SHIPPED, "tool {node}", "sh -c 'tool {node}'"])
+def test_hostile_ids_reach_no_program(
+    hook: str, node: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("openstack", "kubectl", "tool"):
+        program(tmp_path, name, "echo '{}'")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    told = run(hook, node)
+    assert "NOT done" in told[0] and "is no name that it takes" in told[0]
+    assert [calls(tmp_path, name) for name in ("openstack", "kubectl", "tool")] == [[], [], []]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "tool", "tool {reason}", "{node} --off", "tool '{node}", "ironic-maintenence"]
+)
+def test_a_command_that_names_no_node_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="--on-fail"):
+        read_hook(text)
+
+
+def test_a_switchs_fault_puts_no_node_into_quarantine() -> None:
+    at_switch = finding("n1", element="leaf:sw1", nodes=["n1", "n2"])
+    gate = ask(passed(fleet(), [at_switch]))
+    assert (gate.state, failed_nodes(gate)) == ("closed", {})
+
+
+# What is shipped, against programs that answer as the real ones do: the state is in a file.
+
+NODE = {"ironic": "openstack", "kubernetes": "kubectl", "metal3": "kubectl"}
+LEFT: dict[str, object] = {
+    "ironic-maintenance": {"maintenance": False},
+    "ironic-hold": {"provision_state": "manageable"},
+    "kubernetes-taint": {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n3"}, "spec": {}},
+    "metal3-label": {
+        "kind": "BareMetalHost",
+        "metadata": {"labels": {"rack": "7"}},
+        "spec": {"online": True},
+    },
+}
+DONE: dict[str, object] = {
+    "ironic-maintenance": {"maintenance": True},
+    "ironic-hold": {"provision_state": "clean hold"},
+    "kubernetes-taint": {
+        "spec": {"taints": [{"key": "ahc/gate", "value": "closed", "effect": "NoSchedule"}]}
+    },
+    "metal3-label": {"metadata": {"labels": {"rack": "7", "ahc/gate": "closed"}}},
+}
+ACTS = {
+    "ironic-maintenance": ["baremetal", "node", "maintenance", "set", "n3", "--reason"],
+    "ironic-hold": [
+        "baremetal",
+        "node",
+        "clean",
+        "n3",
+        "--clean-steps",
+        '[{"interface": "deploy", "step": "hold"}]',
+    ],
+    "kubernetes-taint": ["taint", "nodes", "n3", "ahc/gate=closed:NoSchedule", "--overwrite"],
+    "metal3-label": ["label", "baremetalhosts.metal3.io", "n3", "ahc/gate=closed", "--overwrite"],
+}
+
+
+@pytest.mark.parametrize("name", [*SHIPPED])
+def test_what_is_shipped_looks_first_and_does_it_once(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool = NODE[name.partition("-")[0]]
+    (tmp_path / "state").write_text(json.dumps(LEFT[name]))
+    (tmp_path / "after").write_text(json.dumps(DONE[name]))
+    program(
+        tmp_path,
+        tool,
+        f'case "$*" in *json*) cat {tmp_path}/state;; *) cp {tmp_path}/after {tmp_path}/state;; esac',
+    )
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    first, second = (run(name, "serial-3", names={"serial-3": "n3"}) for _ in range(2))
+    assert first[0].startswith(f"n3: ran {tool} ")
+    assert second == [f"n3: {name}: done already"]
+    looked, acted, again = calls(tmp_path, tool)
+    assert looked == again and looked[-2:] != acted[-2:]
+    assert acted[: len(ACTS[name])] == ACTS[name]
+    if name == "ironic-maintenance":
+        assert acted[-1] == "AHC gate: serial-3: disk sda −40 %"
+
+
+@pytest.mark.parametrize(
+    "said", ["", "null", "[]", '{"metadata": 3, "maintenance": 4, "provision_state": 5}', "{"]
+)
+@pytest.mark.parametrize("name", [*SHIPPED])
+def test_an_answer_that_cannot_be_read_changes_nothing(
+    name: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool = NODE[name.partition("-")[0]]
+    program(tmp_path, tool, f"printf %s '{said}'")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    [told] = run(name, "n3")
+    assert told.startswith("n3: NOT done") and "cannot be read" in told
+    assert len(calls(tmp_path, tool)) == 1
+
+
+def test_a_program_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    [told] = run("no-such-program {node}", "n3")
+    assert told.startswith("n3: NOT done: no-such-program: not installed")
