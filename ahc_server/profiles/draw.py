@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from ahc_server.profiles.model import Answer, Matches, NodeMatch
@@ -11,6 +13,7 @@ from ahc_server.report.words import clean
 #: Nodes and answers on one screen.
 _MOST_NODES = 40
 _MOST_NOTES = 6
+_MOST_DRIFTS = 12
 
 
 def draw_json(matches: Matches) -> str:
@@ -18,11 +21,20 @@ def draw_json(matches: Matches) -> str:
     return msgspec.json.format(msgspec.json.encode(matches), indent=2).decode() + "\n"
 
 
-def draw_text(matches: Matches, *, width: int = 120, full: bool = False, node: str | None = None) -> str:
-    """``full``: every profile's answer for every node; ``node``: for this one alone."""
+def draw_text(
+    matches: Matches,
+    *,
+    width: int = 120,
+    full: bool = False,
+    node: str | None = None,
+    drifts: Sequence[str] = (),
+) -> str:
+    """``full``: every profile's answer for every node; ``node``: for this one alone. ``drifts``: what the machines are not yet as
+    their profiles want them, a sentence each."""
+    after = _drifts(drifts, width, full)
     if node is not None:
         chosen = [each for each in matches.nodes if each.id == node]
-        return "\n".join(line for each in chosen for line in _one(each, width)) + "\n"
+        return "\n".join(line for each in chosen for line in [*_one(each, width), *after]) + "\n"
     lines = [_head(matches), ""]
     lines += table(
         [(each.profile, f"{each.nodes:,}", f"{each.fitting:,} fit") for each in matches.profiles], width
@@ -33,6 +45,7 @@ def draw_text(matches: Matches, *, width: int = 120, full: bool = False, node: s
             lines += ["", *_one(each, width)]
     else:
         lines += _nodes(matches, width)
+    lines += after
     notes = [line for note in matches.notes[:_MOST_NOTES] for line in wrapped(clean(note), width, "  ")]
     lines += ["", "Notes", *notes] if notes else []
     return "\n".join(lines) + "\n"
@@ -48,6 +61,16 @@ def _unfilled(matches: Matches, width: int) -> list[str]:
         return []
     rows = [(each.profile, f"{each.got:,} of {each.wanted:,}", each.why) for each in matches.unfilled]
     return ["", "Quotas that could not be filled", *table(rows, width)]
+
+
+def _drifts(drifts: Sequence[str], width: int, full: bool) -> list[str]:
+    if not drifts:
+        return []
+    shown = drifts if full else drifts[:_MOST_DRIFTS]
+    lines = [line for each in shown for line in wrapped(clean(each), width, "      ", first="  ")]
+    more = len(drifts) - len(shown)
+    tail = [f"  and {more:,} more: --full shows all"] if more > 0 else []
+    return ["", "Not yet as the profile wants it", *lines, *tail]
 
 
 def _nodes(matches: Matches, width: int) -> list[str]:
