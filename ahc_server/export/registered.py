@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from ahc_agent.facts import Inventory
@@ -51,10 +52,12 @@ def host_of(address: object) -> str | None:
     if not isinstance(address, str):
         return None
     try:
-        host = urlsplit(address if "//" in address else f"//{address}").hostname
+        host: str | None = str(ip_address(address))
     except ValueError:
-        # An IPv6 address without brackets.
-        host = address
+        try:
+            host = urlsplit(address if "//" in address else f"//{address}").hostname
+        except ValueError:
+            host = None
     return None if (host or "").lower() in _NOWHERE else host
 
 
