@@ -121,6 +121,56 @@ def test_what_a_bad_switch_drops_is_not_told_of_the_nodes_behind_it() -> None:
     assert [each.element for each in fleet.findings([switch])] == ["leaf:leaf2"]
 
 
+def test_beside_a_slow_card_which_makes_its_peers_repeat_a_cable_that_loses_packets_is_told() -> None:
+    fleet = Wired(12)
+    for peer in fleet.names:
+        for bad, again in (("n3", 4000), ("n5", 1200)):
+            if peer != bad:
+                fleet.stack(peer, bad, TcpRetransSegs=again)
+    slow, lossy = fleet.findings([SLOW])
+    assert (slow.element, lossy.element) == ("node:n3", "node:n5")
+    assert "1.2 % of the TCP segments" in str(lossy.cause)
+    assert fleet.findings() == [], "two of twelve that nothing else accuses may be the network's doing"
+
+
+def _of_racks(size: int, per_rack: int) -> Wired:
+    fleet = Wired(size)
+    for number in range(1, size + 1):
+        fleet.nics[f"n{number}"] = [nic(number, lldp=heard(f"leaf{(number - 1) // per_rack + 1}"))]
+    return fleet
+
+
+def test_what_is_sent_again_through_a_full_uplink_accuses_nobody_behind_it() -> None:
+    def full_uplink(fleet: Wired) -> Wired:
+        for one in fleet.names:
+            for other in fleet.names:
+                if (one in ("n1", "n2")) != (other in ("n1", "n2")):
+                    fleet.stack(one, other, TcpRetransSegs=3000)
+        return fleet
+
+    assert full_uplink(_of_racks(24, 2)).findings() == []
+    known = [each.element for each in full_uplink(Wired(24)).findings()]
+    assert known == ["node:n1", "node:n2"], "where racks are not known they cannot be told from bad cables"
+
+
+def test_a_bad_cable_shows_inside_its_rack_and_outside() -> None:
+    fleet = _of_racks(24, 4)
+    for peer in fleet.names:
+        if peer != "n5":
+            fleet.stack(peer, "n5", TcpRetransSegs=2500)
+    assert [each.element for each in fleet.findings()] == ["node:n5"]
+
+
+def test_what_a_little_less_of_is_usual_everywhere_is_not_told() -> None:
+    fleet = Wired(40)
+    for one in fleet.names:
+        for other in fleet.names:
+            again = 11 if "n5" in (one, other) else 9
+            if one != other:
+                fleet.stack(one, other, TcpOutSegs=1500, TcpRetransSegs=again)
+    assert fleet.findings() == []
+
+
 def test_a_node_of_whose_partners_one_loses_packets_is_not_accused() -> None:
     fleet = Wired(12).stack("n1", "n5", TcpRetransSegs=9000).stack("n5", "n1", TcpRetransSegs=9000)
     assert fleet.findings() == []

@@ -23,7 +23,7 @@ from ahc_server.judge.wires.holes import holes
 from ahc_server.judge.wires.model import ways_of
 from ahc_server.judge.wires.planned import planned
 from ahc_server.session import NodeRecord, Session
-from ahc_server.switches import data_addresses
+from ahc_server.switches import data_addresses, switch_of
 
 
 def with_wires(
@@ -38,13 +38,31 @@ def with_wires(
     ``rows``: machine → row, ``records``: the nodes by row, ``groups``: rows that can be compared.
     """
     ways = ways_of(session, rows)
-    told = merged(ill_links(_not_of_switches(risen(ways, records), findings, records), records), findings)
+    tested = data_addresses(session)
+    rises = risen(ways, records, _racks(records, tested), _slow(findings, records))
+    told = merged(ill_links(_not_of_switches(rises, findings, records), records), findings)
     told += holes(ways, records)
     told += addresses(ways, records)
-    told += planned(_meant(session), records, data_addresses(session))
+    told += planned(_meant(session), records, tested)
     for number, group in enumerate(groups):
         told += cabling([int(row) for row in group], f"g{number + 1}", records)
     return told
+
+
+def _racks(records: Sequence[NodeRecord], tested: Mapping[str, set[str]]) -> dict[int, str]:
+    """Row → the switch behind the card that was tested, where it is known."""
+    switches = (switch_of(record.inventory, tested.get(record.machine, ())) for record in records)
+    return {row: switch.identity for row, switch in enumerate(switches) if switch is not None}
+
+
+def _slow(findings: Iterable[Finding], records: Sequence[NodeRecord]) -> set[int]:
+    """Rows of nodes whose network is accused."""
+    accused = {
+        each.element
+        for each in findings
+        if each.component == "network" and each.severity != "info" and each.kind in ("slow", "missing")
+    }
+    return {row for row, record in enumerate(records) if f"node:{record.node}" in accused}
 
 
 def _not_of_switches(

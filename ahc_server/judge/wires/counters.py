@@ -6,13 +6,15 @@ other counters are told of few nodes only: where many have them, the network bet
 
 A cable that loses packets makes whoever sends over it repeat them, whichever end is the bad one. So the retransmissions of a
 node are those of its own tests and those that its peers had with it, each as the median over its partners: of a
-healthy node's partners at most a few are bad.
+healthy node's partners at most a few are bad. Uplinks that are full lose packets too, some percent where many flows share
+them, and no cable of the nodes behind them is bad: of partners in the same rack and of those elsewhere the better median counts.
+A bad cable shows with both.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,7 +87,7 @@ _LEAST_RETRANSMITTED, _LEAST_IN_TEST, _LEAST_SHARE = 200, 10, 0.005
 #: Far more than the peers: this many times their median.
 _FACTOR = 10
 _LEAST_PEERS = 3
-#: Of counters that are no proof by themselves, no more nodes than this are told; of few nodes, one.
+#: Of counters that are no proof by themselves, no more nodes than this are told beside those that are slow; of few nodes, one.
 _FEW = 0.10
 
 
@@ -111,13 +113,19 @@ def ill_links(rises: Sequence[Rise], records: Sequence[NodeRecord]) -> list[Find
     return [ill.finding(records[row].node) for (row, _), ill in ills.items()]
 
 
-def risen(ways: Sequence[Seen], records: Sequence[NodeRecord]) -> list[Rise]:
-    """Everything that rose where it should not have, by row."""
-    rises = [*_of_cards(ways, records), *_of_stacks(ways), *_retransmitted(ways)]
+def risen(
+    ways: Sequence[Seen],
+    records: Sequence[NodeRecord],
+    racks: Mapping[int, str] | None = None,
+    slow: Collection[int] = (),
+) -> list[Rise]:
+    """Everything that rose where it should not have, by row. ``racks``: row → the switch that it hangs on, where it is known;
+    ``slow``: rows whose network was accused before, which makes them and their peers drop and repeat packets."""
+    rises = [*_of_cards(ways, records, slow), *_of_stacks(ways), *_retransmitted(ways, racks or {}, slow)]
     return sorted(rises, key=lambda rise: (rise.row, rise.card or "~", rise.key))
 
 
-def _of_cards(ways: Sequence[Seen], records: Sequence[NodeRecord]) -> Iterator[Rise]:
+def _of_cards(ways: Sequence[Seen], records: Sequence[NodeRecord], slow: Collection[int]) -> Iterator[Rise]:
     cards: dict[int, dict[str, dict[str, int]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(int)))
     for seen in ways:
         for link in seen.path.links:
@@ -127,7 +135,7 @@ def _of_cards(ways: Sequence[Seen], records: Sequence[NodeRecord]) -> Iterator[R
         cards[seen.row]  # a node without any rise is a peer all the same
     told: set[tuple[int, str]] = set()
     for kind in (_DOWN, *_KINDS):
-        standing = _standing_out(kind, cards)
+        standing = _standing_out(kind, cards, slow)
         for row, card, count, usual in standing:
             if (row, card) in told:
                 continue
@@ -145,7 +153,7 @@ def _said(kind: _Kind, card: str, count: int, port: str | None) -> str:
 
 
 def _standing_out(
-    kind: _Kind, cards: Mapping[int, Mapping[str, Mapping[str, int]]]
+    kind: _Kind, cards: Mapping[int, Mapping[str, Mapping[str, int]]], slow: Collection[int]
 ) -> list[tuple[int, str, int, float]]:
     """Row, card, count, and the peers' median count: the worst card of each node against those of the others."""
     shares: dict[int, float] = {}
@@ -162,17 +170,21 @@ def _standing_out(
     usual = _medians_of_others({row: float(count) for row, (count, _) in worst.items()})
     return [
         (row, worst[row][1], worst[row][0], usual[row])
-        for row in _outstanding(shares, is_error=kind.is_error)
+        for row in _outstanding(shares, None if kind.is_error else slow)
     ]
 
 
-def _outstanding(values: Mapping[int, float], *, is_error: bool) -> list[int]:
-    """Rows whose value is far above the median of the others."""
-    usual = _medians_of_others(values)
-    found = [row for row, value in sorted(values.items()) if value > _FACTOR * usual[row]]
-    if is_error:
+def _outstanding(
+    values: Mapping[int, float], slow: Collection[int] | None, usual: Mapping[int, float] | None = None
+) -> list[int]:
+    """Rows whose value is far above the ``usual`` one, by default the median of the others. ``slow``: None where a value is a
+    proof by itself, else rows that do not count towards how many are told."""
+    medians = _medians_of_others(values) if usual is None else usual
+    found = [row for row, value in sorted(values.items()) if value > _FACTOR * medians[row]]
+    if slow is None:
         return found
-    return found if len(values) > _LEAST_PEERS and len(found) <= max(1, _FEW * len(values)) else []
+    others = sum(row not in slow for row in found)
+    return found if len(values) > _LEAST_PEERS and others <= max(1, _FEW * len(values)) else []
 
 
 def _medians_of_others(values: Mapping[int, float]) -> dict[int, float]:
@@ -196,34 +208,48 @@ def _of_stacks(ways: Sequence[Seen]) -> Iterator[Rise]:
     worst = {row: max(of_name.values()) for row, of_name in counts.items()}
     large = {row: float(count) if count >= _CHECKSUMS.least else 0.0 for row, count in worst.items()}
     usual = _medians_of_others({row: float(count) for row, count in worst.items()})
-    for row in _outstanding(large, is_error=True):
+    for row in _outstanding(large, None):
         said = f"{worst[row]:,} packets arrived with a wrong checksum during the network tests"
         yield Rise(row, None, _CHECKSUMS.key, said, worst[row], usual[row], _CHECKSUMS.do)
 
 
-def _retransmitted(ways: Sequence[Seen]) -> Iterator[Rise]:
-    own: dict[int, list[float]] = defaultdict(list)
-    with_it: dict[int, list[float]] = defaultdict(list)
-    counts: dict[int, list[int]] = defaultdict(list)
+def _retransmitted(ways: Sequence[Seen], racks: Mapping[int, str], slow: Collection[int]) -> Iterator[Rise]:
+    shares: dict[int, _Shares] = defaultdict(_Shares)
     for seen in ways:
         rises = seen.path.stack_rises
         sent, repeated = rises.get(_SENT, 0), rises.get(_RETRANSMITTED, 0)
-        share = repeated / (sent + repeated) if repeated >= _LEAST_IN_TEST else 0.0
-        own[seen.row].append(share)
-        with_it[seen.peer].append(share)
-        counts[seen.row].append(repeated)
-        counts[seen.peer].append(repeated)
-    shares = {
-        row: max(float(np.median(of.get(row, [0.0]))) for of in (own, with_it))
-        for row in own.keys() | with_it.keys()
-    }
+        is_near = seen.row in racks and racks[seen.row] == racks.get(seen.peer)
+        for row, is_own in ((seen.row, True), (seen.peer, False)):
+            shares[row].add(is_own, is_near, sent, repeated)
+    # What is usual has no least count: ten repeated segments of one node are not far above nine of all others.
+    usual = _medians_of_others({row: each.part() for row, each in shares.items()})
+    parts = {row: each.part(_LEAST_IN_TEST) for row, each in shares.items()}
     large = {
-        row: share if share >= _LEAST_SHARE and sum(counts[row]) >= _LEAST_RETRANSMITTED else 0.0
-        for row, share in shares.items()
+        row: part if part >= _LEAST_SHARE and shares[row].repeated >= _LEAST_RETRANSMITTED else 0.0
+        for row, part in parts.items()
     }
-    usual = _medians_of_others(shares)
-    for row in _outstanding(large, is_error=False):
-        theirs = wording.plain_percent(usual[row])
-        said = f"{wording.plain_percent(shares[row])} of the TCP segments in its tests were sent again, {theirs} in its peers'"
-        total = sum(counts[row])
-        yield Rise(row, None, RETRANSMITTED, said, total, usual[row] * total / shares[row], _CABLE)
+    for row in _outstanding(large, slow, usual):
+        theirs, total = wording.plain_percent(usual[row]), shares[row].repeated
+        said = f"{wording.plain_percent(parts[row])} of the TCP segments in its tests were sent again, {theirs} in its peers'"
+        yield Rise(row, None, RETRANSMITTED, said, total, usual[row] * total / parts[row], _CABLE)
+
+
+class _Shares:
+    """What was sent again in the tests of one node: its own and its peers' with it, near (in its rack) and far."""
+
+    def __init__(self) -> None:
+        self._tests: dict[tuple[bool, bool], list[tuple[int, int]]] = defaultdict(list)
+        self.repeated = 0
+
+    def add(self, is_own: bool, is_near: bool, sent: int, repeated: int) -> None:
+        self._tests[is_own, is_near].append((sent, repeated))
+        self.repeated += repeated
+
+    def part(self, least: int = 1) -> float:
+        """Of all segments, in the median test: near or far, whichever is better, and of the two ends the worse one. Tests with
+        less than ``least`` repeated segments count as without any."""
+        best: dict[bool, float] = {}
+        for (is_own, _), tests in self._tests.items():
+            parts = [again / (sent + again) if again >= least else 0.0 for sent, again in tests]
+            best[is_own] = min(best.get(is_own, 1.0), float(np.median(parts)))
+        return max(best.values())
