@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from ahc_server.gate.model import Gate
     from ahc_server.gate.policy import Policy
     from ahc_server.history.model import Comparison
+    from ahc_server.judge import Judgement
     from ahc_server.judge.thresholds import Tables
+    from ahc_server.profiles.model import Matches
+    from ahc_server.session import Session
 
 #: Width of the text where it goes to a pipe or a file.
 _PIPE_WIDTH = 120
@@ -135,7 +138,7 @@ def _data(
     from ahc_server.collector import no_collector
     from ahc_server.commands.report import newest_time
     from ahc_server.gate.checks import Data
-    from ahc_server.judge import judge_session
+    from ahc_server.judge import judge
 
     problem: dict[str, str] = {}
     matches = comparison = None
@@ -144,13 +147,28 @@ def _data(
         if not session.nodes:
             raise NoData(f"session {session.name} has no nodes")
         with no_collector():
-            report = judge_session(session, generated_at=newest_time(session), limits=limits)
+            judgement = judge(session, generated_at=newest_time(session), limits=limits)
         if policy.compare is not None:
             try:
                 comparison = _compared(store, session.name, before or policy.compare.before, limits)
             except CannotAnswer as error:
                 problem["compare"] = str(error)
-    return Data(session, report, matches, comparison, problem)
+    if policy.least:
+        matches = _matched(policy, session, judgement, folder)
+    return Data(session, judgement.report, matches, comparison, problem)
+
+
+def _matched(policy: Policy, session: Session, judgement: Judgement, folder: Path | None) -> Matches:
+    """Who serves as what. Raises FileFormatError, also for a policy that counts a profile which does not exist."""
+    from ahc_server.profiles.match import match_session
+    from ahc_server.profiles.read import SHIPPED, read_profiles
+
+    profiles = read_profiles(folder or SHIPPED)
+    known = [profile.name for profile in profiles]
+    for name, _ in policy.least:
+        if name not in known:
+            policy.unknown_profile(name, known)
+    return match_session(session, profiles, lambda: judgement)
 
 
 def _compared(store: Store, name: str, before: str, limits: Tables | None) -> Comparison:
