@@ -35,6 +35,16 @@ def read_value(text: str, file: str) -> Any:
     return _Reader(text, file).whole()
 
 
+def read_list(text: str, file: str) -> list[tuple[Any, int]]:
+    """The values of a file that is a list, each with the line where it begins. Raises FileFormatError."""
+    return _Reader(text, file).listed()
+
+
+def read_called(text: str, file: str, function: str) -> tuple[bool, Any]:
+    """The one value of a file, and whether it stands in a call, ``function(value)``. Raises FileFormatError."""
+    return _Reader(text, file).called(function)
+
+
 class _Reader:
     def __init__(self, text: str, file: str) -> None:
         self._text = text
@@ -44,10 +54,49 @@ class _Reader:
 
     def whole(self) -> Any:
         value = self._value(self._token("a value"), 0)
+        self._end()
+        return value
+
+    def listed(self) -> list[tuple[Any, int]]:
+        if self._token("a list")["mark"] != "[":
+            raise self._error("a list was expected: [ and ] around all")
+        items: list[tuple[Any, int]] = []
+        after: str | None = ","
+        while after != "]":
+            token = self._token("a list")
+            if token["mark"] == "]":
+                break
+            line = self._line()
+            items.append((self._value(token, 1), line))
+            after = self._token("a list")["mark"]
+            if after not in (",", "]"):
+                raise self._error("a comma was expected", "put one at the end of the value before it")
+        self._end()
+        return items
+
+    def called(self, function: str) -> tuple[bool, Any]:
+        self._at = after_blank(self._text, self._at)
+        if not self._text.startswith(function, self._at):
+            return False, self.whole()
+        self._at += len(function)
+        if self._token("the call")["mark"] != "(":
+            raise self._error(f"{function}( and one value are expected")
+        value = self._value(self._token("the call"), 1)
+        after = self._token("the call")["mark"]
+        if after == ",":
+            after = self._token("the call")["mark"]
+        if after != ")":
+            raise self._error(f"one value is expected inside {function}()")
+        self._end()
+        return True, value
+
+    def _end(self) -> None:
         self._at = after_blank(self._text, self._at)
         if self._at != len(self._text):
             raise self._error("something follows the end of the value")
-        return value
+
+    def _line(self) -> int:
+        return self._text.count("\n", 0, self._at) + 1
 
     def _value(self, token: re.Match[str], depth: int) -> Any:
         self._left -= 1
@@ -137,5 +186,4 @@ class _Reader:
         return token
 
     def _error(self, problem: str, remedy: str = "") -> FileFormatError:
-        line = self._text.count("\n", 0, self._at) + 1
-        return FileFormatError(self._file, problem, line=line, remedy=remedy)
+        return FileFormatError(self._file, problem, line=self._line(), remedy=remedy)
