@@ -21,13 +21,13 @@ EXIT: Final[dict[State, int]] = {"open": 0, "closed": 1, "cannot tell": 3}
 
 #: What each check asks, for people. The order is that of the answer.
 ASKS: Final[dict[Check, str]] = {
-    "session": "the session is whole: all that its steps began has come in, once",
-    "findings": "no finding of a severity that closes",
-    "unknown": "no more nodes that could not be judged than are tolerated",
-    "expected": "the nodes that are expected are there",
-    "measured": "what the policy requires was measured, and lately",
-    "profiles": "enough nodes of each profile",
-    "compare": "nothing became worse since the session before",
+    "session": "is all there that its steps began, and once?",
+    "findings": "is no finding as severe as what closes?",
+    "unknown": "could nodes enough be judged?",
+    "expected": "are the nodes there that are expected?",
+    "measured": "was what is required measured, and lately?",
+    "profiles": "are there nodes enough of each profile?",
+    "compare": "did nothing become worse since the session before?",
 }
 
 
