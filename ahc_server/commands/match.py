@@ -99,10 +99,8 @@ def command(
     from ahc_server.report.output import write_whole
     from ahc_server.store import Store
 
-    if apply and form != "ironic" and specs is None:
-        raise UsageError("--apply: only with --format ironic or --specs")
-    if apply and form == "ironic" and specs is not None:
-        raise UsageError("--apply: with --format ironic or with --specs, not with both")
+    if apply and (form != "ironic" if specs is None else form in EXPORTS):
+        raise UsageError("--apply: with --format ironic, or with --specs and no format of other programs")
     if specs is None and state_file is not None:
         raise UsageError("--state: only with --specs")
     if specs is not None and folder is not None:

@@ -15,7 +15,7 @@ from ahc_server.profiles.requirements import Answered, Requirement
 from ahc_server.profiles.subject import At, Part, Subject
 
 #: Questions about one node; beyond them no answer is given.
-STEPS_LIMIT = 20_000
+STEPS_LIMIT = 5_000
 
 
 @dataclass(slots=True)

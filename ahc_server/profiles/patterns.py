@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 PATTERN_LIMIT = 256
 TEXT_LIMIT = 256
-#: Ways in which a pattern may be tried on one text: three open repeats over the longest text.
-WAYS_LIMIT = TEXT_LIMIT**3
+#: Ways in which a pattern may be tried on one text: three open repeats over the longest text, and a choice beside them.
+WAYS_LIMIT = 4 * TEXT_LIMIT**3
 
 _COUNT = re.compile(r"\{([0-9]{0,4})(,?)([0-9]{0,4})\}")
 
@@ -90,7 +90,7 @@ class _Scan:
             raise ValueError("a repeat of a repeat")
         if inside > 1 and high > 1:
             raise ValueError("a repeat or a choice inside a repeat; write [ab]+ in place of (a|b)+")
-        return inside * (high - low + 1)
+        return inside + 1 if (low, high) == (0, 1) else inside * (high - low + 1)
 
     def _quantifier(self) -> tuple[int, int]:
         for sign, bounds in (("*", (0, TEXT_LIMIT - 1)), ("+", (1, TEXT_LIMIT)), ("?", (0, 1))):

@@ -196,7 +196,9 @@ class TestReader:
     def of(self, name: str, known: Mapping[str, Fact], path: Path, what: str) -> Fact:
         fact = known.get(name)
         if fact is None:
-            self.fail(path, f"unknown fact {name!r} in {what}", nearest(name, known))
+            alike = [each for each in known if name and name in each]
+            remedy = f"did you mean {min(alike, key=len)!r}?" if alike else nearest(name, known)
+            self.fail(path, f"unknown fact {name!r} in {what}", remedy)
         return fact
 
     def value_test(self, plain: Any, path: Path, fact: Fact) -> Test:

@@ -1,0 +1,169 @@
+"""Profile files: what they may say, and how a mistake in one is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from ahc_agent.errors import FileFormatError, UsageError
+from ahc_agent.facts import Inventory
+from ahc_server.profiles.facts import DERIVED, vocabulary
+from ahc_server.profiles.model import Yields
+from ahc_server.profiles.profile import Quota
+from ahc_server.profiles.read import parse_profile, read_profiles
+from tests.profile_helpers import subject
+
+START = "profile: p\nrequires:\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "problem", "remedy"),
+    [
+        ("profil: p\n", 1, "unknown key 'profil'", "did you mean 'profile'?"),
+        ("summary: x\n", 1, "no name", "profile: compute"),
+        ("profile: My Profile\n", 1, "is no name", "small letters"),
+        ("profile: p\n", 1, "requires: a list", ""),
+        (START + "  - memory.total_byte: 1\n", 3, "unknown fact 'memory.total_byte'", "'memory.total_bytes'"),
+        (START + "  - cpu.cores: 1\n  - disk: {count: 1}\n", 4, "unknown fact 'disk'", "'disks'"),
+        (START + "  - cpu.cores: {at-leat: 1}\n", 3, "unknown operator 'at-leat'", "'at-least'"),
+        (START + "  - cpu.cores: {at-least: many}\n", 3, "a number is expected", ""),
+        (START + "  - cpu.cores: {at-least: 8 GHz}\n", 3, "a number is expected", ""),
+        (START + "  - memory.total_bytes: {at-least: 64 Gib}\n", 3, "units: ", ""),
+        (START + "  - memory.total_bytes: {at-least: cpu.cores}\n", 3, "cannot be compared", ""),
+        (START + "  - cpu.model: {at-least: 8}\n", 3, "not for text", "matches"),
+        (START + "  - cpu.model: {matches: '(a+)+'}\n", 3, "inside a repeat", ""),
+        (START + "  - cpu.model: {matches: '('}\n", 3, "without its )", ""),
+        (START + "  - cpu.hyperthreading: maybe\n", 3, "true or false", ""),
+        (START + "  - cpu.flags: vmx\n", 3, "is a list", "contains"),
+        (START + "  - cpu.flags: {contain: vmx}\n", 3, "unknown operator 'contain'", "'contains'"),
+        (START + "  - bmc.address: {network: 10.0.0.1/8}\n", 3, "is no network", "10.1.0.0/16"),
+        (START + "  - cpu.cores: {between: [1]}\n", 3, "[lowest, highest]", ""),
+        (START + "  - cpu.cores: {in: []}\n", 3, "a list of them", ""),
+        (START + "  - disks: {counts: 1}\n", 3, "unknown key 'counts'", "'count'"),
+        (START + "  - disks: {where: {size: 1}}\n", 3, "unknown fact 'size' in disks", "'size_bytes'"),
+        (START + "  - disks: {same: [modell]}\n", 3, "'modell' is not known", "'model'"),
+        (START + "  - disks: {sum: {model: A}}\n", 3, "is no number", ""),
+        (START + "  - disks: {bind: osd}\n", 3, "is no variable", "$disk1"),
+        (START + "  - disks: {none: {model: A}, bind: $a}\n", 3, "cannot be bound", "count"),
+        (START + "  - disks: {bind: $a}\n  - nics: {bind: $a}\n", 4, "bound already", ""),
+        (START + "  - disks: {bind: $a}\n  - nics: {bind: $a1}\n", 4, "bound already", ""),
+        (START + "  - nics: {any: {numa_node: $nic1.numa_node}}\n", 3, "unknown fact 'nic1.numa_node'", ""),
+        (START + "  - disks: {count: {at-least: 2}, bind: $a}\n  - cpu.cores: {at-least: $a3.size_bytes}\n",
+         4, "only $a1 to $a2 are sure", ""),
+        (START + "  - disks: {bind: $a}\n  - disks: {any: {size_bytes: $a.size_bytes}}\n", 4, "several parts", "$a1"),
+        (START + "  - measured: {metric: random reads, at-least: 1}\n", 3, "unknown metric", "'random read'"),
+        (START + "  - measured: {metric: random read}\n", 3, "an operator is expected", ""),
+        (START + "  - measured: {metric: random read, at-least: 5 GB}\n", 3, "a number", "median"),
+        (START + "  - disk.sda.randread_4k_iops: {at-least: 5}\n", 3, "is a metric", "measured"),
+        (START + "  - either: [disks: {bind: $a}]\n", 3, "inside either", ""),
+        (START + "  - cpu.cores: 8\n    cpu.model: x\n", 3, "one fact", ""),
+        (START + "  - cpu.cores: 1\nquota: lots\n", 4, "a number of nodes", ""),
+        (START + "  - cpu.cores: 1\nquota: {min: 5, max: 3}\n", 4, "below min", ""),
+        (START + "  - cpu.cores: 1\npriority: high\n", 4, "whole number", ""),
+        (START + "  - cpu.cores: 1\nextends: q\n", 4, "'q' is not known", ""),
+        (START + "  - cpu.cores: 1\nextends: p\n", 4, "in turn", ""),
+        (START + "  - cpu.cores: 1\nyields: {capability: {}}\n", 4, "unknown key 'capability'", "'capabilities'"),
+        (START + "  - cpu.cores: 1\nyields: {traits: [fast]}\n", 4, "is no trait", "CUSTOM_"),
+        (START + "  - cpu.cores: 1\nyields: {capabilities: {disk: $root1}}\n", 4, "$root1 is not bound", ""),
+        (START + "  - cpu.cores: 1\nyields: {raid: {disks: 1}}\n", 4, "logical_disks", ""),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_refused_with_file_line_and_remedy(
+    text: str, line: int, problem: str, remedy: str
+) -> None:
+    with pytest.raises(FileFormatError) as caught:
+        parse_profile(text, "site.yaml")
+    said = str(caught.value)
+    assert caught.value.line == line, said
+    assert said.startswith("site.yaml") and problem in said and remedy in said
+
+
+def test_a_whole_profile_is_read() -> None:
+    read = parse_profile(
+        """
+        profile: storage
+        summary: disks
+        priority: 7
+        quota: {min: 2, max: 4}
+        requires:
+          - disks: {count: {at-least: 2}, bind: $osd}
+        yields:
+          capabilities: {osds: $osd, first: $osd1, size: $osd1.size_bytes, boot: true}
+          traits: [CUSTOM_FAST]
+          raid: {logical_disks: [{size_gb: MAX, raid_level: "1", physical_disks: [$osd1, $osd2]}]}
+          bios: {Turbo: Enabled}
+          firmware: {bios: "2.7"}
+          labels: {tier: gold}
+        """
+    )
+    assert (read.name, read.priority, read.quota) == ("storage", 7, Quota(2, 4))
+    assert isinstance(read.yields, Yields) and read.yields.capabilities["boot"] == "true"
+    assert not read.needs_judgement
+
+
+@pytest.mark.parametrize(
+    ("written", "quota"),
+    [("3", Quota(3, 3)), ("{min: 3}", Quota(3)), ("{max: 3}", Quota(0, 3)), ("rest", Quota(is_rest=True))],
+)
+def test_a_quota_is_a_number_a_range_or_the_rest(written: str, quota: Quota) -> None:
+    assert parse_profile(f"{START}  - cpu.cores: 1\nquota: {written}\n").quota == quota
+
+
+def write(folder: Path, name: str, text: str) -> None:
+    (folder / name).write_text(text)
+
+
+def test_a_folder_holds_a_profile_a_file_beside_limits_and_policies(tmp_path: Path) -> None:
+    write(tmp_path, "b.yaml", "profile: b\npriority: 1\nrequires: [cpu.cores: 1]\n")
+    write(tmp_path, "a.yaml", "profile: a\npriority: 1\nrequires: [cpu.cores: 1]\n")
+    write(tmp_path, "z.yml", "profile: z\npriority: 2\nrequires: [cpu.cores: 1]\n")
+    write(tmp_path, "limits.yaml", "limits: {}\n")
+    write(tmp_path, "README.md", "no profile\n")
+    (tmp_path / "policies").mkdir()
+    assert [profile.name for profile in read_profiles(tmp_path)] == ["z", "a", "b"]
+    assert [profile.name for profile in read_profiles(tmp_path / "a.yaml")] == ["a"]
+
+
+def test_a_profile_extends_another_of_its_folder(tmp_path: Path) -> None:
+    write(
+        tmp_path, "a.yaml", "profile: a\nrequires: [disks: {bind: $d1}]\nyields: {labels: {x: '1', y: '1'}}\n"
+    )
+    write(
+        tmp_path,
+        "b.yaml",
+        "profile: b\nextends: a\nrequires: [cpu.cores: 8]\nyields: {labels: {y: '2'}, capabilities: {d: $d1}}\n",
+    )
+    b = read_profiles(tmp_path)[1]
+    assert [requirement.place.file for requirement in b.requires] == [
+        f"{tmp_path}/a.yaml",
+        f"{tmp_path}/b.yaml",
+    ]
+    assert b.yields.labels == {"x": "1", "y": "2"}
+
+
+def test_a_name_is_given_once_and_a_folder_is_not_empty(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="0 profiles there"):
+        read_profiles(tmp_path)
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_profiles(tmp_path / "nowhere")
+    for name in ("a.yaml", "b.yaml"):
+        write(tmp_path, name, "profile: a\nrequires: [cpu.cores: 8]\n")
+    with pytest.raises(FileFormatError, match=r"b.yaml:1: the profile a is in .*a.yaml already"):
+        read_profiles(tmp_path)
+
+
+def test_the_vocabulary_follows_the_structs_of_the_inventory() -> None:
+    facts = vocabulary()
+    top = {field.encode_name for field in msgspec.structs.fields(Inventory)}
+    reached = {name.partition(".")[0] for name in facts}
+    assert top - {"schema", "collected_at", "errors", "extra"} <= reached
+    assert facts["system.bios.version"].get(subject()) is None
+    assert facts["bmc.address"].get(subject()) is None
+    assert facts["memory.total_bytes"].kind.unit == "bytes" and facts["cpu.flags"].is_list
+    assert set(DERIVED) <= set(facts)
+    disks = facts["disks"].parts
+    assert disks is not None and disks["smart.power_on_hours"].kind.of == "number"
+    nics = facts["nics"].parts
+    assert nics is not None and {"lldp.system_name", "addresses"} <= set(nics)
