@@ -1,0 +1,289 @@
+"""What is drawn for Ironic: patches and traits, sent to a real Ironic that decides what it takes; and its inspection rules."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ahc_agent.errors import CannotAnswer, FileFormatError, UsageError
+from ahc_server.commands.match_export import export
+from ahc_server.export import FORMATS, Material
+from ahc_server.export.material import Document
+from ahc_server.profiles.model import Matches, Yields
+from tests.export_helpers import RAID, fleet, match, matches
+from tests.ironic_helpers import ABSENT, running_ironic
+
+#: openstacksdk warns of its own parts.
+pytestmark = pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
+
+
+def _draw(
+    asked: Matches, nodes: list[dict[str, Any]] | None = None
+) -> tuple[list[dict[str, Any]], list[str]]:
+    registered = None if nodes is None else Document("nodes.json", {"nodes": nodes})
+    drawn = FORMATS["ironic"](Material(asked, fleet(), registered))
+    return json.loads(drawn.text), drawn.notes
+
+
+ENROLLED = {
+    "uuid": "u-1",
+    "name": "rack7-1",
+    "properties": {"capabilities": "boot_option:local,profile:old"},
+    "extra": {"note": "mine"},
+    "traits": ["CUSTOM_CONTROL", "CUSTOM_MINE"],
+    "driver_info": {"ipmi_address": "10.0.0.1", "ipmi_password": "s3cret"},
+}
+
+
+def test_the_profile_is_merged_into_what_is_there() -> None:
+    (change,), notes = _draw(matches(match("SN0001")), [ENROLLED])
+    assert notes == []
+    assert (change["node"], change["matched"], change["by"]) == ("u-1", "SN0001", "bmc")
+    assert {each["path"]: (each["op"], each["value"]) for each in change["patch"]} == {
+        "/properties/cpus": ("add", 16),
+        "/properties/memory_mb": ("add", 65536),
+        "/properties/local_gb": ("add", 99),
+        "/properties/cpu_arch": ("add", "x86_64"),
+        "/properties/capabilities": ("replace", "boot_option:local,profile:control,boot_mode:uefi"),
+        "/extra/target_raid_config": ("add", RAID),
+        "/extra/target_bios_settings": ("add", [{"name": "LogicalProc", "value": "Enabled"}]),
+    }
+    assert change["traits"] == ["CUSTOM_FAST_DISK"]
+
+
+def test_a_node_that_is_as_it_should_be_is_not_patched() -> None:
+    done = {
+        **ENROLLED,
+        "properties": {
+            "cpus": "16",  # text and number say the same
+            "memory_mb": 65536,
+            "local_gb": 99,
+            "cpu_arch": "x86_64",
+            "capabilities": "boot_mode:uefi,profile:control",
+        },
+        "extra": {
+            "target_raid_config": RAID,
+            "target_bios_settings": [{"name": "LogicalProc", "value": "Enabled"}],
+        },
+        "traits": ["CUSTOM_CONTROL", "CUSTOM_FAST_DISK"],
+    }
+    assert _draw(matches(match("SN0001")), [done]) == ([], [])
+
+
+def test_a_node_without_a_profile_keeps_its_old_one_and_a_note_says_so() -> None:
+    (change,), notes = _draw(matches(match("SN0001", None)), [ENROLLED])
+    assert "/properties/capabilities" not in {each["path"] for each in change["patch"]}
+    assert notes == ["rack7-1: keeps profile:old, though it matches no profile now: no profile fits"]
+
+
+@pytest.mark.parametrize("broken", ["profile", 7, ["profile:x"]])
+def test_capabilities_that_cannot_be_read_are_left_alone(broken: object) -> None:
+    node = {**ENROLLED, "properties": {"capabilities": broken}}
+    (change,), (note,) = _draw(matches(match("SN0001")), [node])
+    assert "/properties/capabilities" not in {each["path"] for each in change["patch"]}
+    assert "left alone" in note
+
+
+def test_what_would_become_two_capabilities_is_left_out() -> None:
+    yields = Yields(capabilities={"disk": "sda,profile:compute", "a:b": "c"})
+    (change,), notes = _draw(matches(match("SN0001", yields=yields)), [ENROLLED])
+    written = {each["path"]: each["value"] for each in change["patch"]}
+    assert written["/properties/capabilities"] == "boot_option:local,profile:control"
+    assert len(notes) == 2
+
+
+def test_without_ironics_nodes_the_patches_are_for_fresh_ones_and_a_note_says_so() -> None:
+    drawn, notes = _draw(matches(match("SN0001"), match("SN0002", None)))
+    assert [each["node"] for each in drawn] == [None] * 3
+    assert drawn[0]["macs"] == ["52:54:00:00:01:01", "52:54:00:00:01:02"]
+    assert "nothing is known of Ironic's nodes" in notes[-1]
+
+
+def test_nothing_of_a_password_is_drawn() -> None:
+    drawn = FORMATS["ironic"](
+        Material(
+            matches(match("SN0001")),
+            fleet(),
+            Document("n", {"nodes": [ENROLLED, {**ENROLLED, "uuid": "u-2"}]}),
+        )
+    )
+    assert drawn.notes
+    assert "s3cret" not in drawn.text + "".join(drawn.notes)
+
+
+@pytest.mark.parametrize("plain", [{"nodes": {}}, {"servers": []}, [1], "x", None])
+def test_what_is_no_list_of_nodes_is_refused(plain: object) -> None:
+    with pytest.raises(FileFormatError, match="not Ironic's list of nodes"):
+        FORMATS["ironic"](Material(matches(match("SN0001")), fleet(), Document("n.json", plain)))
+
+
+def _rules(
+    asked: Matches, inventories: dict[str, Any] | None = None
+) -> tuple[list[dict[str, Any]], list[str]]:
+    drawn = FORMATS["ironic-rules"](Material(asked, inventories or fleet()))
+    return json.loads(drawn.text), drawn.notes
+
+
+def test_one_rule_for_all_machines_that_get_the_same() -> None:
+    rules, notes = _rules(
+        matches(match("SN0001"), match("SN0002"), match("SN0003", "compute", Yields()), match("SN0009", None))
+    )
+    assert notes == []
+    assert [rule["description"] for rule in rules] == ["compute: 1 machines", "control: 2 machines"]
+    assert rules[1]["conditions"] == [
+        {
+            "op": "one-of",
+            "args": {
+                "value": "{inventory[system_vendor][serial_number]}",
+                "values": ["SN0001", "SN0002"],
+            },
+        }
+    ]
+    assert rules[1]["actions"] == [
+        {"op": "set-capability", "args": {"name": "boot_mode", "value": "uefi"}},
+        {"op": "set-capability", "args": {"name": "profile", "value": "control"}},
+        {"op": "add-trait", "args": {"name": "CUSTOM_CONTROL"}},
+        {"op": "add-trait", "args": {"name": "CUSTOM_FAST_DISK"}},
+    ]
+
+
+def test_machines_without_a_serial_of_their_own_get_no_rule() -> None:
+    inventories = fleet(2)
+    inventories["SN0002"].system.serial = "SN0001"
+    rules, notes = _rules(matches(match("SN0001"), match("SN0002")), inventories)
+    assert rules == []
+    assert len(notes) == 2
+
+
+# ---- a real Ironic
+
+
+@pytest.fixture(scope="module")
+def ironic_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    if ABSENT:
+        pytest.skip(ABSENT)
+    with running_ironic(tmp_path_factory.mktemp("ironic")) as url:
+        yield url
+
+
+@pytest.fixture
+def cloud(ironic_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """openstacksdk's connection to an Ironic without nodes and rules."""
+    import openstack
+
+    for name in ("OS_CLOUD", "OS_AUTH_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OS_AUTH_TYPE", "none")
+    monkeypatch.setenv("OS_ENDPOINT", ironic_url)
+    with openstack.connect() as connection:
+        yield connection
+        for node in connection.baremetal.nodes():
+            connection.baremetal.delete_node(node.id)
+
+
+def _enroll(cloud: Any, number: int, **more: Any) -> Any:
+    node = cloud.baremetal.create_node(driver="fake-hardware", name=f"rack7-{number}", **more)
+    cloud.baremetal.create_port(node_id=node.id, address=f"52:54:00:00:{number:02x}:02")
+    return node
+
+
+def _send(asked: Matches, **more: Any) -> None:
+    export("ironic", asked, fleet(), registered=None, output=None, apply=True, **more)
+
+
+def test_ironic_takes_the_changes_and_a_second_run_has_none(
+    cloud: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    node = _enroll(cloud, 1, properties={"capabilities": "boot_option:local"}, extra={"note": "mine"})
+    cloud.baremetal.add_node_trait(node.id, "CUSTOM_MINE")
+    stranger = _enroll(cloud, 77)
+    _send(matches(match("SN0001"), match("SN0002")))
+    out, err = capsys.readouterr()
+    assert out == "1 nodes changed in Ironic, 0 refused\n"
+    assert "rack7-77: no node of the session is this machine" in err
+    taken = cloud.baremetal.get_node(node.id)
+    assert taken.properties == {
+        "capabilities": "boot_option:local,boot_mode:uefi,profile:control",
+        "cpus": 16,
+        "memory_mb": 65536,
+        "local_gb": 99,
+        "cpu_arch": "x86_64",
+    }
+    assert taken.extra["note"] == "mine"
+    assert sorted(taken.traits) == ["CUSTOM_CONTROL", "CUSTOM_FAST_DISK", "CUSTOM_MINE"]
+    # What is kept for the operator's cleaning is what Ironic itself takes as the target of a node.
+    answer = cloud.baremetal.put(
+        f"/nodes/{node.id}/states/raid", json=taken.extra["target_raid_config"], microversion="1.12"
+    )
+    assert answer.status_code == 204
+    assert cloud.baremetal.get_node(stranger.id).properties == {}
+    _send(matches(match("SN0001"), match("SN0002")))
+    assert capsys.readouterr().out == "0 nodes changed in Ironic, 0 refused\n"
+
+
+def test_without_apply_ironic_is_only_read(cloud: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    node = _enroll(cloud, 1)
+    export("ironic", matches(match("SN0001")), fleet(), registered=None, output=None, apply=False)
+    (change,) = json.loads(capsys.readouterr().out)
+    assert (change["node"], change["by"]) == (node.id, "mac")
+    assert cloud.baremetal.get_node(node.id).properties == {}
+
+
+def test_one_refusal_does_not_stop_the_others_and_is_no_success(
+    cloud: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = _enroll(cloud, 1), _enroll(cloud, 2)
+    with pytest.raises(CannotAnswer, match="refused the changes of 1 nodes"):
+        _send(matches(match("SN0001", yields=Yields(traits=["HW_NO_SUCH_THING"])), match("SN0002")))
+    assert "rack7-1: Ironic refused" in capsys.readouterr().err
+    assert cloud.baremetal.get_node(second.id).properties["capabilities"].endswith("profile:control")
+    assert cloud.baremetal.get_node(first.id).traits == []
+
+
+def test_ironic_takes_the_inspection_rules(cloud: Any) -> None:
+    rules, _ = _rules(matches(match("SN0001"), match("SN0002", "compute", Yields(capabilities={"a": "{b}"}))))
+    for rule in rules:
+        answer = cloud.baremetal.post("/inspection_rules", json=rule, microversion="1.96")
+        assert answer.status_code == 201, answer.text
+        cloud.baremetal.delete(f"/inspection_rules/{answer.json()['uuid']}", microversion="1.96")
+
+
+def test_ironics_own_engine_finds_the_machines_of_a_rule_and_writes_braces_as_they_are() -> None:
+    actions = pytest.importorskip("ironic.common.inspection_rules.actions", reason=ABSENT)
+    operators = pytest.importorskip("ironic.common.inspection_rules.operators")
+    yields = Yields(capabilities={"disk": "{node.driver_info}"})
+    (rule,), _ = _rules(matches(match("SN0001", yields=yields)))
+    (condition,) = rule["conditions"]
+    task = SimpleNamespace(node=SimpleNamespace(driver_info={"ipmi_password": "s3cret"}))
+    for serial, met in (("SN0001", True), ("SN0002", False)):
+        inventory = {"system_vendor": {"serial_number": serial}}
+        operator = operators.get_operator(condition["op"])()
+        assert operator.check_condition(task, condition, inventory, {}) is met
+    written = [
+        actions.get_action(each["op"])()._process_args(task, each, {}, {})
+        for each in rule["actions"]
+        if each["args"]["name"] == "disk"
+    ]
+    assert written == [{"name": "disk", "value": "{node.driver_info}"}]
+
+
+def test_an_ironic_that_is_not_there_cannot_answer(cloud: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OS_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(CannotAnswer, match="Ironic"):
+        _send(matches(match("SN0001")))
+
+
+def test_apply_asks_for_an_endpoint_and_goes_with_ironic_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("OS_CLOUD", "OS_AUTH_URL", "OS_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(UsageError, match="where is Ironic"):
+        _send(matches(match("SN0001")))
+    with pytest.raises(UsageError, match="--format ironic alone"):
+        export("metal3", matches(match("SN0001")), fleet(), registered=None, output=None, apply=True)
