@@ -127,8 +127,8 @@ def _tables(document: Document) -> Tables:
     changed += [kind for kind in KINDS if own[kind] != KINDS[kind]]
     changed += [f"{kind} on shared hosts" for kind in KINDS if shared[kind] != unasked[kind]]
     return Tables(
-        own=_thresholds(own, overall),
-        shared=_thresholds(shared, overall),
+        own=_thresholds(OWN, own, overall),
+        shared=_thresholds(SHARED, shared, overall),
         note=f"judged by the limits of {document.file} ({', '.join(changed) or 'as shipped'})",
     )
 
@@ -171,8 +171,8 @@ def _row(kind: str, section: Section, base: Limits) -> Limits:
     return row
 
 
-def _thresholds(kinds: Mapping[str, Limits], overall: Mapping[str, float]) -> Thresholds:
-    return replace(OWN, kinds=kinds, **overall)  # type: ignore[arg-type]
+def _thresholds(base: Thresholds, kinds: Mapping[str, Limits], overall: Mapping[str, float]) -> Thresholds:
+    return replace(base, kinds=kinds, **overall)  # type: ignore[arg-type]
 
 
 def percent(share: float) -> str:

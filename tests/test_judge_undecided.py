@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from ahc_agent.wire.messages import Identity
+from ahc_server.judge import judge as judge_session
 from tests.judge_helpers import Fleet, judge, serious, verdicts
 
 
@@ -52,6 +56,16 @@ def test_a_single_slow_node_is_accused_as_ever_and_a_single_fast_one_makes_nobod
 def test_healthy_small_groups_of_usual_noise_are_told(size: int, seed: int) -> None:
     report = judge(Fleet(size, noise=0.02, seed=seed).benchmarks())
     assert not any("who is right" in each.summary for each in report.findings)
+
+
+@pytest.mark.parametrize(("component", "verdict"), [("cpu", "pass"), ("memory", "pass"), ("disk", "unknown")])
+def test_what_a_busy_host_gives_its_guests_by_turns_is_a_remark(component: str, verdict: str) -> None:
+    session = slowed(6, 3, 0.75, component).session()
+    for place, each in enumerate(session.nodes):
+        session.nodes[place] = replace(each, identity=Identity(name=each.machine, physical_host="hv1"))
+    report = judge_session(session, generated_at="").report
+    assert {verdicts(report)[f"n{number}"] for number in (1, 2, 3)} == {verdict}
+    assert any("who is right cannot be told" in each.summary for each in report.findings)
 
 
 def test_a_disk_that_did_nothing_on_any_node_is_no_pass_though_other_disks_were_measured() -> None:

@@ -23,6 +23,8 @@ from ahc_server.session import NodeRecord, Session
 _COMPONENTS = set(get_args(Component))
 _EXPECTED = LEVELS | {"latency", "rtt"}
 _DISTURBED = "on most of them the hypervisor or other processes took CPU time during the samples"
+#: What a host shares out among its guests as it goes.
+_HOSTS_OWN = {"cpu", "memory", "numa"}
 #: What plans call a component, where the report has another word.
 _SUBJECTS = {"storage": "disk", "inventory": "system"}
 
@@ -239,7 +241,10 @@ def _behind(
     group: str,
     thresholds: Thresholds,
 ) -> None:
-    """Half of a small group may be sick, and then its middle tells nothing: who is far behind the faster part does not pass."""
+    """Half of a small group may be sick, and then its middle tells nothing: who is far behind the faster part does not pass.
+
+    But for guests whose host was busy: they get other shares of its CPUs and memory in turn, which is a remark and no more.
+    """
     told = {finding.component for finding in coverage.findings if finding.kind == "unstable"}
     behind: dict[str, list[tuple[Score, Bools]]] = {}
     for number, slower in behind_the_faster(test, thresholds).items():
@@ -247,7 +252,8 @@ def _behind(
             behind.setdefault(test.scores[number].component, []).append((test.scores[number], slower))
     for component, scores in behind.items():
         places = np.flatnonzero(np.any([slower for _, slower in scores], axis=0)).tolist()
-        coverage.unjudged.update(rows[place] for place in places)
+        if not (thresholds.shared_host and component in _HOSTS_OWN):
+            coverage.unjudged.update(rows[place] for place in places)
         slow = [names[place] for place in places]
         titles = wording.listed(list(dict.fromkeys(score.title for score, _ in scores)), most=3)
         apart = max(float(np.nanmax(s.distance) - np.nanmin(s.distance[slower])) for s, slower in scores)

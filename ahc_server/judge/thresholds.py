@@ -57,7 +57,8 @@ class Thresholds:
     accused by one kind of evidence, at most, however many sheep there are.
 
     ``spread_limit``: where peers differ among themselves by more than this (one standard deviation), nobody is judged.
-    ``least_peers``: the smallest group in which one can tell who is different.
+    ``least_peers``: the smallest group in which one can tell who is different. ``shared_host``: most nodes run beside others on
+    one machine.
     """
 
     kinds: Mapping[str, Limits] = field(default_factory=lambda: KINDS)
@@ -65,6 +66,7 @@ class Thresholds:
     alpha: float = 0.005
     spread_limit: float = 0.25
     least_peers: int = 3
+    shared_host: bool = False
 
     def of(self, kind: str) -> Limits:
         """Limits of a kind of evidence."""
@@ -88,7 +90,7 @@ SHARED_KINDS: Mapping[str, Limits] = {
 }
 
 OWN = Thresholds()
-SHARED = Thresholds(kinds={**KINDS, **SHARED_KINDS})
+SHARED = Thresholds(kinds={**KINDS, **SHARED_KINDS}, shared_host=True)
 
 
 @dataclass(frozen=True, slots=True)
