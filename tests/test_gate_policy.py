@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 
 import pytest
 from hypothesis import given
@@ -147,6 +148,14 @@ def test_what_is_shipped_is_for_its_step_and_tolerates_nothing(step: str) -> Non
     assert (policy.step, policy.unknown, policy.waivers, policy.least) == (step, 0, (), ())
     assert {required.what for required in policy.measured} >= {"inventory"}
     assert (policy.compare is None) == (step == "pre-deploy")
+
+
+def test_the_policies_in_the_manual_are_policies() -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", (REPOSITORY / "docs" / "gate.md").read_text(), re.DOTALL)
+    policies = [text for text in blocks if "close-on" in text]
+    assert len(policies) == 2
+    assert parse_policy(policies[0], "pre-deploy").waivers[0].who == "Ada"
+    assert parse_policy(policies[1], "post-upgrade").compare == Compare(close_on="warn")
 
 
 @given(st.text())

@@ -101,15 +101,15 @@ class Books:
                 yield None, f"step {number} ({step.job}): nobody knows when it ran"
 
     def _nodes(self) -> Iterator[tuple[str | None, str]]:
-        failed: dict[tuple[str, int], str] = {}
+        failed: dict[str, dict[int, str]] = defaultdict(dict)
         delivered: set[tuple[str, int]] = set()
         for each in self.first:
-            key = (each.machine, each.step)
             if each.outcome.status == "ok":
-                delivered.add(key)
+                delivered.add((each.machine, each.step))
             else:
-                said = each.outcome.error or f"the task ended as {each.outcome.status}"
-                failed[key] = min(failed.get(key, said), f"{each.job}: {said}")
+                said = f"{each.job}: {each.outcome.error or f'the task ended as {each.outcome.status}'}"
+                # The first by its words, so that the order of the data does not choose.
+                failed[each.machine][each.step] = min(failed[each.machine].get(each.step, said), said)
         for table in self.session.flows:
             delivered.update((machine, table.step) for machine in table.machines)
         seen = {machine for machine, _ in delivered}
@@ -118,8 +118,8 @@ class Books:
                 yield record.node, "no inventory came in"
             if record.machine not in seen:
                 yield record.node, "no result came in"
-            for (machine, step), said in sorted(failed.items()):
-                if machine == record.machine and (machine, step) not in delivered:
+            for step, said in sorted(failed[record.machine].items()):
+                if (record.machine, step) not in delivered:
                     yield record.node, f"step {step} brought no result: {said}"
 
     # ── when was what measured? ────────────────────────────────────────────────────────────────────

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import datetime
 import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -183,9 +184,9 @@ def _expected(section: Section) -> int | tuple[str, ...] | None:
         return section.integer("expected", 1, 1_000_000)
     names = section.words("expected", at_most=100_000)
     assert names is not None
-    doubled = next((name for place, name in enumerate(names) if name in names[:place][-1000:]), None)
-    if doubled is not None:
-        section.fail("expected", f"expected: {doubled!r} is named twice")
+    for name, times in Counter(names).items():
+        if times > 1:
+            section.fail("expected", f"expected: {name!r} is named twice")
     return names
 
 
