@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -158,6 +160,15 @@ def test_a_store_that_cannot_be_read_cannot_tell(ahc: Ahc, tmp_path: Path, conte
         ahc.store.parent.mkdir()
         ahc.store.write_bytes(content)
     assert ahc("gate", "--policy", policy(tmp_path, "close-on: fail"))[0] == 3
+
+
+@pytest.mark.parametrize("column", ["payload", "columns"])
+def test_results_that_cannot_be_read_cannot_tell(ahc: Ahc, tmp_path: Path, column: str) -> None:
+    imported(ahc, tmp_path / "hw")
+    with closing(sqlite3.connect(ahc.store)) as store:
+        store.execute(f"UPDATE results SET {column} = substr({column}, 1, 7)")
+        store.commit()
+    assert ahc("gate", "--policy", policy(tmp_path, "unknown: 6"), "--at", AT)[0] == 3
 
 
 def test_the_hook_runs_for_who_failed_and_only_with_apply(ahc: Ahc, tmp_path: Path) -> None:

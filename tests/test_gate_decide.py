@@ -81,6 +81,11 @@ def test_a_warning_does_not_hide_that_something_was_not_measured() -> None:
     assert said(ask(data)) == {("unknown", "cannot tell", "node:n3")}
 
 
+def test_a_fail_closes_also_where_it_says_that_something_was_not_measured() -> None:
+    gate = ask(passed(SESSION, [not_measured("n3", severity="fail")]), "unknown: 6")
+    assert said(gate) == {("findings", "closed", "node:n3")}
+
+
 def test_closed_beats_cannot_tell_and_both_are_told() -> None:
     gate = ask(passed(SESSION, [finding("n3")], n1="unknown"))
     assert (gate.state, gate.exit_code) == ("closed", 1)
