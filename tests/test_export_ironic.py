@@ -134,7 +134,10 @@ def test_one_rule_for_all_machines_that_get_the_same() -> None:
         matches(match("SN0001"), match("SN0002"), match("SN0003", "compute", Yields()), match("SN0009", None))
     )
     assert notes == []
-    assert [rule["description"] for rule in rules] == ["compute: 1 machines", "control: 2 machines"]
+    assert [rule["description"] for rule in rules] == [
+        "compute, for 1 known by serial",
+        "control, for 2 known by serial",
+    ]
     assert rules[1]["conditions"] == [
         {
             "op": "one-of",

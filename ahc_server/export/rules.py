@@ -65,7 +65,9 @@ def draw(material: Material) -> Drawn:
         actions[key] = doing
     found = [
         Rule(
-            description=f"{profile}: {len(members[profile, doing])} machines"[:_DESCRIPTION_LENGTH],
+            description=f"{profile}, for {len(members[profile, doing])} known by serial"[
+                :_DESCRIPTION_LENGTH
+            ],
             conditions=[
                 Operator(op="one-of", args={"value": _SERIAL, "values": sorted(members[profile, doing])})
             ],
