@@ -178,6 +178,34 @@ def test_made_specifications_and_machines_have_the_packages_answer(
     assert agree(mine, theirs), (mine, theirs)
 
 
+@st.composite
+def machine_and_specification(draw: st.DrawFn) -> tuple[list[Line], list[tuple[str, str, str, str]]]:
+    """Lines of a machine, and some of them asked for: words left as they are, or put as variables or calls."""
+    values = st.sampled_from(["1", "2", "10"])
+    rows = draw(st.lists(st.tuples(KINDS, PARTS, ITEMS, values), min_size=2, max_size=7))
+    words = []
+    for a, b, c, d in draw(st.lists(st.sampled_from(rows), min_size=1, max_size=4)):
+        part = draw(st.just(b) | NAMES)
+        words.append(
+            (
+                a,
+                part,
+                c,
+                draw(st.just(d) | NAMES | st.sampled_from(["gt(1)", "$x=ge(2)", "in(1, 10)", "regexp(0)"])),
+            )
+        )
+    return list(rows), words
+
+
+@given(asked=machine_and_specification())
+def test_specifications_made_from_the_machine_have_the_packages_answer(
+    package: Package, asked: tuple[list[Line], list[tuple[str, str, str, str]]]
+) -> None:
+    theirs = package.match(*asked)
+    mine = ours(*asked)
+    assert agree(mine, theirs), (mine, theirs)
+
+
 TAKING = st.lists(
     st.tuples(st.just("disk"), st.sampled_from(["$x", "$y", "$z", "$$x"]), ITEMS, st.sampled_from(["1", "2", "$v", "$w"])),
     min_size=2,

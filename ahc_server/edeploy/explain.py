@@ -18,12 +18,20 @@ _NEAR = ((0, 1, 2), (0, 2), (0, 1), (0,))
 def reason(specs: Sequence[Spec], machine: Machine, answer: Match, file: Path) -> Reason:
     """Of an answer that is a no, from the line ``answer.failed`` of the specification."""
     if answer.failed is None:
-        return Reason(requirement="a specification", expected=f"the file {file}", found="there is none")
+        return Reason(requirement="a specification", expected=f"the file {file}", found="no such file")
     spec = specs[answer.failed]
     found = _nearest(spec, machine) if answer.alone else _taken(spec, machine)
     return Reason(
-        requirement=spec.text, expected=_expected(spec), found=found, file=str(file), line=spec.line_number
+        requirement=requirement(spec),
+        expected=_expected(spec),
+        found=found,
+        file=str(file),
+        line=spec.line_number,
     )
+
+
+def requirement(spec: Spec) -> str:
+    return f"line {spec.line_number}: {spec.text}"
 
 
 def _expected(spec: Spec) -> str:
@@ -51,8 +59,8 @@ def _nearest(spec: Spec, machine: Machine) -> str:
 
 def _taken(spec: Spec, machine: Machine) -> str:
     lines = [line for number, line in enumerate(machine.lines) if spec.candidate(number, line) is not None]
-    what = "the one line that fits goes" if len(lines) == 1 else f"the {len(lines):,} lines that fit go"
-    return f"{_shown(lines)}: {what} with nothing that the lines before it ask"
+    which = "the line that fits is" if len(lines) == 1 else f"the {len(lines):,} lines that fit are"
+    return f"{_shown(lines)}: {which} taken by the lines before, or their variables say otherwise"
 
 
 def _shown(lines: Sequence[Line]) -> str:

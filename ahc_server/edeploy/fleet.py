@@ -85,8 +85,13 @@ def _node(record: NodeRecord, folder: Folder, given: defaultdict[tuple[str, int]
 def _answer(folder: Folder, role: str, machine: Machine, said: Match | Refused) -> Answer:
     file = folder.specs_file(role)
     if isinstance(said, Refused):
+        line = said.line
         refused = Reason(
-            requirement="the specification", expected="an answer", found=str(said), file=str(file)
+            requirement="the specification" if line is None else f"line {line}",
+            expected="an answer",
+            found=str(said),
+            file=None if line is None else str(file),
+            line=line,
         )
         return Answer(profile=role, fit="unknown", reason=refused)
     if said.fits:

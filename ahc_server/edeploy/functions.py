@@ -33,7 +33,9 @@ _COMMA = re.compile(r"\s*,\s*")
 
 
 class Refused(AhcError):
-    """A line of a specification cannot be answered for this machine; the text says why."""
+    """A line of a specification cannot be answered for this machine; the text says why. ``line`` is its number in the file."""
+
+    line: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

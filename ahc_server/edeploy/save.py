@@ -83,11 +83,15 @@ def save(folder: Folder) -> list[Path]:
 def _draft(path: Path, data: bytes) -> Path:
     """Beside the file, with its mode."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with draft.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    shutil.copymode(path, draft)
+    try:
+        with draft.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        shutil.copymode(path, draft)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
     return draft
 
 

@@ -65,6 +65,7 @@ class Spec:
                 try:
                     said = answer(part.call, word)
                 except Refused as error:
+                    error.line = self.line_number
                     return Candidate(at, tuple(binds), error)
                 if kind == "call" and not said:
                     return None
