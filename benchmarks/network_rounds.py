@@ -24,9 +24,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from ahc_server.judge.localise import Culprit, Flows, Network, localise
+from ahc_server.judge.localise import Culprit, localise
 from ahc_server.pairing import Pair
 from ahc_server.rounds import LEAST_ROUNDS, Meeting, Policy
+from ahc_server.rounds.doubts import network_of
 from benchmarks.networks.fabric import Fabric, Floats, Ints
 
 _SPREAD, _FREEDOM, _CARDS, _GLITCHES = 0.02, 4.0, 0.005, 0.001
@@ -143,19 +144,7 @@ def _rates(one: Case, source: Ints, destination: Ints) -> list[float]:
 
 def named(one: Case, seen: Sequence[Meeting]) -> set[Element]:
     """What the localiser names."""
-    row = {name: number for number, name in enumerate(one.names)}
-    flows = [
-        (each.wave, row[a], row[b], value, np.nan if each.rtt_us is None else each.rtt_us)
-        for each in seen
-        for (a, b), value in each.flows.items()
-    ]
-    number, source, destination, rate, rtt_us = (np.array(column) for column in zip(*flows, strict=True))
-    leaves = sorted(set(one.racks.values()))
-    leaf = np.array(
-        [leaves.index(one.racks[name]) if one.racks else -1 for name in one.names], dtype=np.int64
-    )
-    network = Network(len(row), Flows(number, source, destination, rate, rtt_us), leaf, leaves)
-    return {_element(one, each) for each in localise(network).culprits}
+    return {_element(one, each) for each in localise(network_of(one.names, one.racks, seen)).culprits}
 
 
 def _element(one: Case, each: Culprit) -> Element:

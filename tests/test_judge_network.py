@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import random
+from collections import Counter
+from collections.abc import Sequence
 
+import numpy as np
 import pytest
 from msgspec.structs import replace
 
 from ahc_agent.wire.messages import Flow, PairOutcome, TaskOutcome
 from ahc_server.judge import judge_session
 from ahc_server.judge.model import Finding
-from ahc_server.judge.network import pair_runs
+from ahc_server.judge.network import Wiring, examine_run, pair_runs
+from ahc_server.pairing import Pair
+from ahc_server.rounds.matching import matching, pair_key
 from ahc_server.session import OutcomeRecord, Session
 from tests.judge_helpers import Fleet
 
@@ -132,3 +138,69 @@ def test_the_receivers_word_counts_and_strangers_are_ignored() -> None:
     )
     [run] = pair_runs(session, {"a": 0, "b": 1, "c": 2})
     assert list(zip(run.source, run.destination, run.bytes_per_s, strict=True)) == [(0, 1, 8.0), (1, 0, 5.0)]
+
+
+RACKS = {f"n{number}": f"leaf{(number - 1) // 4 + 1}" for number in range(1, 13)}
+
+
+def ends_of_round(
+    wave: int, pairs: Sequence[Pair], weak: str | None, chance: random.Random
+) -> list[OutcomeRecord]:
+    """All first ends send at once, then all others. The uplink of ``weak`` carries two flows of full speed each way; more
+    share it as unfairly as TCP does in a short test."""
+    flows: dict[Pair, float] = {}
+    for way in (pairs, [pair[::-1] for pair in pairs]):
+        far = [each for each in way if RACKS[each[0]] != RACKS[each[1]]]
+        load = [Counter(RACKS[pair[end]] for pair in far)[weak or ""] for end in (0, 1)]
+        for pair in way:
+            through = [load[end] for end in (0, 1) if pair in far and RACKS[pair[end]] == weak]
+            unfair = chance.uniform(0.4, 1.6) if max([0, *through]) > 2 else chance.gauss(1, 0.01)
+            flows[pair] = 1e9 * min(1.0, 2 / max([1, *through])) * unfair
+    return [
+        OutcomeRecord(
+            f"{wave}-{machine}",
+            machine,
+            "network",
+            "network",
+            1,
+            12,
+            TaskOutcome(
+                status="ok",
+                pair=PairOutcome(
+                    pair_id="+".join(pair),
+                    role="connect" if machine == pair[0] else "listen",
+                    peer=pair[machine == pair[0]],
+                    connected=True,
+                    flows=[
+                        Flow(source=a, destination=b, bytes_per_s=flows[a, b]) for a, b in (pair, pair[::-1])
+                    ],
+                ),
+            ),
+            wave=wave,
+        )
+        for pair in pairs
+        for machine in pair
+    ]
+
+
+@pytest.mark.parametrize("weak", ["leaf1", "leaf2", "leaf3", None])
+def test_an_uplink_that_carries_half_is_named_though_some_rounds_ask_only_half_of_it(
+    weak: str | None,
+) -> None:
+    """The directions of a pair take turns, so that a rack of which half sends first never loads its uplink in full."""
+    chance, met = random.Random(1), Counter[Pair]()
+    ends: list[OutcomeRecord] = []
+    for wave in range(6):
+        pairs = matching(list(RACKS), "seed", wave, met=met, racks=RACKS)
+        met.update(pair_key(*pair) for pair in pairs)
+        ends += ends_of_round(wave, pairs, weak, chance)
+    [run] = pair_runs(
+        Session("s", "", "done", 0.0, outcomes=ends), {name: row for row, name in enumerate(RACKS)}
+    )
+    leaves = sorted(set(RACKS.values()))
+    leaf = np.array([leaves.index(each) for each in RACKS.values()])
+    wiring = Wiring(leaf, leaves, np.full(12, np.nan), np.full(12, -1))
+    named = [(each.kind, each.leaves, each.way) for each in examine_run(run, 12, wiring).culprits]
+    assert named == ([("leaf", (weak,), None)] if weak else [])
+    if weak:
+        assert examine_run(run, 12, wiring).culprits[0].effect == pytest.approx(-0.5, abs=0.12)

@@ -107,9 +107,25 @@ def pair_runs(session: Session, rows: dict[str, int]) -> list[PairRun]:
     return runs + _whole(session.flows, rows)
 
 
+@dataclass(frozen=True, slots=True)
+class _Moments:
+    """Of each round two: the connecting ends of all pairs send first, then the others."""
+
+    round: int
+    connecting: int
+
+    def of(self, source: int) -> int:
+        return 2 * self.round + (source != self.connecting)
+
+
+def _connecting(reports: Sequence[tuple[OutcomeRecord, PairOutcome]], rows: Mapping[str, int]) -> int:
+    record, pair = reports[0]
+    return rows[record.machine if pair.role == "connect" else pair.peer]
+
+
 @dataclass(slots=True)
 class _Columns:
-    """Flows on their way into arrays: (round, source, destination) → rate, and protocol → round trip."""
+    """Flows on their way into arrays: (moment, source, destination) → rate, and protocol → round trip."""
 
     rate: dict[tuple[int, int, int], float] = field(default_factory=dict)
     times: dict[str, dict[tuple[int, int, int], float]] = field(default_factory=dict)
@@ -138,17 +154,19 @@ def _join(
         ends = sorted({rows[name] for record, pair in reports for name in (record.machine, pair.peer)})
         if len(ends) != 2:
             continue
-        number, one, other = rounds[step, wave], ends[0], ends[1]
+        one, other = ends
+        number = _Moments(rounds[step, wave], _connecting(reports, rows))
         if not any(pair.connected for _, pair in reports):
             said[one, other] = "; ".join(sorted({pair.error for _, pair in reports if pair.error}))
-            columns.rate[number, one, other] = columns.rate[number, other, one] = 0.0
+            columns.rate[number.of(one), one, other] = columns.rate[number.of(other), other, one] = 0.0
             continue
         for (a, b), seen in _flows(reports, rows).items():
-            columns.rate[number, a, b] = seen
+            columns.rate[number.of(a), a, b] = seen
         for record, pair in reports:
             for times in pair.round_trips:
                 if times.p50_us is not None and times.p50_us > 0 and times.count:
-                    way = (number, rows[record.machine], rows[pair.peer])
+                    source = rows[record.machine]
+                    way = (number.of(source), source, rows[pair.peer])
                     columns.times.setdefault(times.protocol, {})[way] = times.p50_us
     flows, times_of = columns.flows()
     return _run(job, hosts, flows, times_of, said)

@@ -89,10 +89,16 @@ def doubts(names: Sequence[str], racks: Mapping[str, str], seen: Sequence[Meetin
 
 
 def network_of(names: Sequence[str], racks: Mapping[str, str], seen: Sequence[Meeting]) -> Network:
-    """Meetings as the localiser wants them."""
+    """Meetings as the localiser wants them: the first ends of all pairs send first, then the others."""
     row = {name: number for number, name in enumerate(names)}
     flows = [
-        (each.wave, row[a], row[b], rate, np.nan if each.rtt_us is None else each.rtt_us)
+        (
+            2 * each.wave + (a != each.ends[0]),
+            row[a],
+            row[b],
+            rate,
+            np.nan if each.rtt_us is None else each.rtt_us,
+        )
         for each in seen
         if set(each.ends) <= row.keys()
         for (a, b), rate in (each.flows or dict.fromkeys((each.ends, each.ends[::-1]), np.nan)).items()

@@ -11,8 +11,8 @@ from ahc_server.pairing import Pair
 
 @dataclass(slots=True)
 class Meeting:
-    """Two machines met in a wave. ``flows``: (source, destination) → bytes/s, 0 where nothing came through; empty where
-    it is not known. ``rtt_us``: the least median of their round trips."""
+    """Two machines met in a wave; the first of ``ends`` sent first. ``flows``: (source, destination) → bytes/s, 0 where
+    nothing came through; empty where it is not known. ``rtt_us``: the least median of their round trips."""
 
     wave: int
     ends: Pair

@@ -65,7 +65,8 @@ def _open(session: Session, names: Sequence[str], records: Sequence[OutcomeRecor
     for record in records:
         pair = record.outcome.pair
         if pair is not None:
-            history.begin_once(pair.pair_id, record.wave, (record.machine, pair.peer))
+            ends = record.machine, pair.peer
+            history.begin_once(pair.pair_id, record.wave, ends if pair.role == "connect" else ends[::-1])
             history.hear(pair.pair_id, record.machine, pair)
     seen = history.before(1 + max(record.wave for record in records))
     found = doubts(names, _racks(session), seen)

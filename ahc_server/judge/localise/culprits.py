@@ -143,7 +143,7 @@ class _Teller:
         ways = {_WAYS.get(reading.families[each.family].member) for each in taken}
         way = ways.pop() if len(ways) == 1 else None
         if self.witness == "rate" and kind != "link":
-            way, own = self._way(others, kind, key[0])
+            way, own = self._way(others, kind, key[0], own)
         effect, flows = _effect(reading, others, own)
         value, expected = _shown(reading, flows, self.witness)
         return Culprit(
@@ -160,13 +160,15 @@ class _Teller:
             leaves=tuple(names[leaf] for leaf in key) if kind != "node" and names else (),
         )
 
-    def _way(self, others: Floats, kind: Kind, key: int) -> tuple[Way | None, Bools]:
-        """Which direction is slow, each seen for itself, and the flows of it."""
+    def _way(self, others: Floats, kind: Kind, key: int, own: Bools) -> tuple[Way | None, Bools]:
+        """Which direction is slow, each seen for itself, and the flows of it. Of an uplink those that suffer from it, ``own``
+        (k,): where few run at once each has enough."""
         reading = self.reading
         source, destination = reading.flows.source, reading.flows.destination
         if kind == "leaf":
             one, other = reading.leaf[source], reading.leaf[destination]
             sends, receives = (one == key) & (other != key), (other == key) & (one != key)
+            sends, receives = (side & own if np.any(side & own) else side for side in (sends, receives))
         else:
             sends, receives = source == key, destination == key
         lost = [0.0, 0.0]
