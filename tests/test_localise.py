@@ -263,6 +263,49 @@ def test_a_path_that_one_pair_alone_takes_is_named() -> None:
     assert found.effect == pytest.approx(-0.5, abs=0.03)
 
 
+def test_a_glitch_elsewhere_hides_no_bad_path() -> None:
+    """One flow that fell to a tenth is no measure of how far a pair strays in both directions."""
+    of = network(16, all_pairs(16), lambda a, b: 0.5 if {a, b} == {3, 9} else 1.0)
+    other = np.flatnonzero((of.flows.source == 5) & (of.flows.destination == 12))
+    of.flows.rate[other] *= 0.1
+    assert names(of) == [("pair", (3, 9), None)]
+
+
+# ── where flows differ without a fault ─────────────────────────────────────────────────────────────
+
+
+def loaded(nodes: int, rounds: int, part: Part, seed: int) -> Network:
+    """Each pair gets what the load leaves of both its ways, half of them all of it."""
+    of = network(nodes, matchings(nodes, rounds, seed), noise=0.004, seed=seed)
+    random = np.random.default_rng(seed)
+    left: dict[tuple[int, int, int], float] = {}
+    for flow, (number, a, b) in enumerate(
+        zip(of.flows.round.tolist(), of.flows.source.tolist(), of.flows.destination.tolist(), strict=True)
+    ):
+        of.flows.rate[flow] *= min(
+            left.setdefault((number, *sorted((a, b))), min(1.0, random.uniform(0.5, 1.5))), part(a, b)
+        )
+    return of
+
+
+@pytest.mark.parametrize(("tx", "rx", "way"), [(0.6, 1.0, "tx"), (1.0, 0.6, "rx"), (0.6, 0.6, None)])
+def test_a_card_that_is_no_slower_than_what_the_load_leaves_shows_by_its_limit(
+    tx: float, rx: float, way: str
+) -> None:
+    assert names(loaded(120, 10, slow(7, tx, rx), seed=2)) == [("node", (7,), way)]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_load_that_falls_on_pairs_by_chance_accuses_nobody(seed: int) -> None:
+    assert names(loaded(120, 6, lambda a, b: 1.0, seed)) == []
+
+
+def test_a_card_that_sends_little_waits_in_no_queue_and_makes_no_rack() -> None:
+    part = slow(5, 0.6, 0.6)
+    of = network(60, matchings(60, 8), part, rtt=lambda a, b: 14.0 if 5 in (a, b) else 20.0)
+    assert names(of) == [("node", (5,), None)]
+
+
 # ── whatever the order ─────────────────────────────────────────────────────────────────────────────
 
 

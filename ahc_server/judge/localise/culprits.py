@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ahc_server.judge.arrays import Bools, Floats, Ints
+from ahc_server.judge.localise.caps import Limit, is_wide, limits
 from ahc_server.judge.localise.estimates import answering, receiving, sending
 from ahc_server.judge.localise.explain import Taken
 from ahc_server.judge.localise.kinds import other_kind
@@ -55,6 +56,8 @@ def localise(network: Network, times: Mapping[str, Floats] | None = None) -> Ans
     if rate is not None:
         found += _Teller(network, rate, "rate").culprits()
         found += _paths(network, rate)
+        if network.speed is None and is_wide(rate.value - rate.explanation.expected, rate.free):
+            found += [_limited(each, rate) for each in limits(rate, network.nodes, network.leaf)]
         answer.sending = sending(rate, network.nodes, network.speed)
         answer.receiving = receiving(rate, network.nodes, network.speed)
         answer.usual = _usual(rate, len(network.flows), 1.0)
@@ -185,11 +188,30 @@ class _Teller:
         return ("rx", receives) if weaker == 0 else ("tx", sends)
 
 
+def _limited(each: Limit, reading: Reading) -> Culprit:
+    return Culprit(
+        kind="node",
+        witness="rate",
+        nodes=(each.row,),
+        way=each.way,
+        effect=float(np.expm1(each.cap - each.line)),
+        log_p=each.log_p,
+        value=float(np.exp(each.cap)),
+        expected=float(np.exp(each.line)),
+        flows=reading.number[each.flows[:_MOST_FLOWS]],
+        seen=len(each.flows),
+    )
+
+
 def _paths(network: Network, reading: Reading) -> list[Culprit]:
     explained = reading.explanation
     left = reading.value - explained.expected
+    free = np.ones(len(left), dtype=bool)
+    for each in explained.taken:
+        if reading.families[each.family].member in ("tx", "rx", "node"):
+            free[each.flows] = False
     found = []
-    for path in bad_paths(reading.flows, left, explained.scale, reading.free, network.nodes):
+    for path in bad_paths(reading.flows, left, explained.scale, free, network.nodes):
         value, expected = _shown(reading, path.flows, "rate")
         found.append(
             Culprit(

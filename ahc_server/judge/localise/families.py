@@ -118,8 +118,11 @@ def _by_load(family: Family, number: Ints, load: Floats) -> Family:
     return replace(family, slack=most[family.key] - demand)
 
 
-def estimate(family: Family, value: Floats, scale: Floats, counts: Bools, noise: FlowNoise) -> Estimates:
-    """``value``, ``scale`` and ``counts`` (k,): of each flow its distance, its spread, and whether it tells anything."""
+def estimate(
+    family: Family, value: Floats, scale: Floats, counts: Bools, noise: FlowNoise, tail: float = 0.0
+) -> Estimates:
+    """``value``, ``scale`` and ``counts`` (k,): of each flow its distance, its spread, and whether it tells anything. ``tail``:
+    root mean square of what flows stray that nothing explains."""
     tells = counts[family.flow]
     key = family.key[tells]
     mine = value[family.flow][tells]
@@ -144,6 +147,9 @@ def estimate(family: Family, value: Floats, scale: Floats, counts: Bools, noise:
         key, np.where(expected < 0, s**-2.0, 0.0) if family.slack is not None else s**-2.0, groups
     )
     error = noise.error / noise.scale / np.sqrt(np.where(information > 0, information, np.nan))
+    # Flows that hardly agree tell less of what they have in common, whatever is usual elsewhere.
+    own = MAD_TO_SIGMA * np.nan_to_num(medians_by(key, np.abs(mine - expected), groups))
+    error = np.maximum(error, np.maximum(own, tail) / np.sqrt(np.maximum(count, 1.0)))
     effect, z = _against_like(effect, error, family)
     return Estimates(effect, sums_by(key, better, groups), z, count)
 

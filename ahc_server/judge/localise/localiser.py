@@ -102,13 +102,25 @@ def read_rates(network: Network, near: Bools | None, without: set[int]) -> Readi
 
 
 def read_times(network: Network, near: Bools | None) -> Reading | None:
-    """Explain the round trips."""
+    """Explain the round trips. Those of one pair in one round, seen from both ends, are one."""
     number = np.flatnonzero(network.flows.rtt_us > 0)
     if not len(number):
         return None
-    some = _some(network.flows, number)
+    number, rtt_us = _each_once(network, number)
+    some = replace(_some(network.flows, number), rtt_us=rtt_us)
     kind = kinds(some, network.leaf, None, None if near is None else near[number], network.host)
     return read(Question(network, number, some, -np.log(some.rtt_us), kind, _RTT_FLOORS, False, _SPREADS[1]))
+
+
+def _each_once(network: Network, number: Ints) -> tuple[Ints, Floats]:
+    """Of each pair and round the first flow, and the geometric mean of their round trips."""
+    flows = network.flows
+    one, other = flows.source[number], flows.destination[number]
+    pair = np.minimum(one, other) * network.nodes + np.maximum(one, other)
+    key = flows.round[number] * network.nodes**2 + pair
+    _, first, code = np.unique(key, return_index=True, return_inverse=True)
+    mean = np.bincount(code, np.log(flows.rtt_us[number])) / np.bincount(code)
+    return number[first], np.exp(mean)
 
 
 def _some(flows: Flows, number: Ints) -> Flows:

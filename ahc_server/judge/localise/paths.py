@@ -14,12 +14,12 @@ from ahc_server.judge.arrays import Bools, Floats, Ints
 from ahc_server.judge.localise.model import Flows
 
 #: A bad flow: so many spreads and this part below what is usual.
-_SPREADS, _LEAST = 7.0, -np.log1p(-0.25)
+_SPREADS, _LEAST = 7.0, -np.log1p(-0.2)
 #: More pairs than this part of all are no single paths; a few always may be.
 _MOST, _FEW = 0.005, 3
 #: Chance that glitches alone make a pair look so.
 _CHANCE = 0.03
-#: A bad path is so many times as slow as the slowest of the pairs that are not named.
+#: The best flow of a bad path is so many times as slow as that of any pair that is not named.
 _CLEAR = 1.5
 
 
@@ -35,7 +35,8 @@ class Path:
 
 
 def bad_paths(flows: Flows, left: Floats, scale: Floats, free: Bools, nodes: int) -> list[Path]:
-    """``left`` (k,): what the elements leave unexplained of each flow, ``free`` (k,): flows that nothing bad slows."""
+    """``left`` (k,): what the elements leave unexplained of each flow, ``free`` (k,): flows
+    that no bad node slows."""
     low = np.minimum(flows.source, flows.destination)
     high = np.maximum(flows.source, flows.destination)
     bad = free & (left < -np.maximum(_SPREADS * scale, _LEAST))
@@ -57,10 +58,11 @@ def bad_paths(flows: Flows, left: Floats, scale: Floats, free: Bools, nodes: int
     named = named[~(often[low[first[named]]] | often[high[first[named]]])]
     if not len(named) or len(named) > max(_FEW, _MOST * len(tried)):
         return []
-    # What all others do tells how far a pair may stray by chance, even where both its directions stray together.
-    mean = np.bincount(pair, np.where(free, left, 0.0)) / np.maximum(np.bincount(pair, free), 1)
-    strays = float(np.min(np.delete(mean, named), initial=0.0))
-    named = named[mean[named] < _CLEAR * strays]
+    # What all others do tells how far a pair may stray by chance, even where all its flows stray together.
+    least = np.full(len(tried), -np.inf)
+    np.maximum.at(least, pair, np.where(free, left, 0.0))
+    strays = float(np.min(np.delete(least, named)[np.delete(tried, named) >= 2], initial=0.0))
+    named = named[least[named] < _CLEAR * strays]
     found = []
     for number in named.tolist():
         mine = np.flatnonzero(pair == number)

@@ -20,6 +20,8 @@ from ahc_server.judge.localise.noise import FlowNoise
 
 #: Near and far flows are two kinds when their middles are so many spreads and this distance (ln) apart; near ones are fewer.
 _APART, _LEAST_GAP, _MOST_NEAR, _LEAST_NEAR = 3.0, 0.10, 0.6, 4
+#: A node is near to all when this part of its flows is.
+_NEAR_TO_ALL = 0.7
 #: Racks are sought where this part of all pairs was measured, of so many nodes at most.
 _DENSE, _MOST_NODES = 0.5, 2048
 #: With fewer flows than that single near ones are believed from so many nodes on. At most this part of nodes has no rack.
@@ -34,7 +36,7 @@ def seen_racks(flows: Flows, nodes: int) -> tuple[Bools | None, Ints | None]:
     """From round trips: which flows (k,) stay inside a rack, and the rack of each node (n,), −1 for those that fit none; None
     where that does not show."""
     near = near_flows(flows)
-    if near is None:
+    if near is None or _of_few(flows, near, nodes):
         return None, None
     known = ~np.isnan(flows.rtt_us)
     met = np.unique(
@@ -46,6 +48,16 @@ def seen_racks(flows: Flows, nodes: int) -> tuple[Bools | None, Ints | None]:
         # Where all were measured, near and far that make no racks are something else.
         return (None, None) if racks is None else (near, racks)
     return (near if nodes >= _LEAST_SPARSE else None), None
+
+
+def _of_few(flows: Flows, near: Bools, nodes: int) -> bool:
+    """Whether short round trips are those of single nodes, near to all: cards that send little fill no queue."""
+    seen = np.bincount(flows.source, minlength=nodes) + np.bincount(flows.destination, minlength=nodes)
+    close = np.bincount(flows.source[near], minlength=nodes)
+    close += np.bincount(flows.destination[near], minlength=nodes)
+    is_near_to_all = (seen >= _LEAST_NEAR) & (close > _NEAR_TO_ALL * seen)
+    theirs = is_near_to_all[flows.source] | is_near_to_all[flows.destination]
+    return bool(np.mean(near) < _NEAR_TO_ALL / 2 and np.mean(theirs[near]) > _NEAR_TO_ALL)
 
 
 def near_flows(flows: Flows) -> Bools | None:
