@@ -13,7 +13,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ahc_server.judge.arrays import Bools, Floats, Ints
-from ahc_server.judge.localise.families import Estimates, Family, estimate, flows_of, only, slack_of, suffered
+from ahc_server.judge.localise.families import (
+    MOST_STRAY,
+    Estimates,
+    Family,
+    Tail,
+    estimate,
+    flows_of,
+    only,
+    slack_of,
+    suffered,
+)
 from ahc_server.judge.localise.noise import FlowNoise, log_chance
 
 _ROUNDS = 40
@@ -24,8 +34,8 @@ _LOOSER = 0.15
 #: Part of what an element explains that nothing else may explain better.
 _OWN = 0.5
 _KEEPS = 0.8
-#: The tail is read from so many flows, of which none counts for more than this (ln).
-_MANY_FLOWS, _MOST_STRAY = 400, 0.35
+#: The tail is read from so many flows.
+_MANY_FLOWS = 400
 #: With a single peer nobody can tell which of the two is bad.
 _LEAST_PEERS = 2
 #: Part of the flows between racks that no bad leaf slows.
@@ -106,12 +116,13 @@ class _State:
         tells = ~((expected < 0) & (left > 2 * scale))
         return estimate(family, left, scale, tells, self.noise, self._tail(left[expected == 0]))
 
-    def _tail(self, free: Floats) -> float:
+    def _tail(self, free: Floats) -> Tail:
         """How far flows stray that nothing explains: where a hash spreads them over links, half may be as they should be and half
         not, and neither is the spread of the whole. A few flows are left to their own spread, as a fault is too much of them."""
         if len(free) < _MANY_FLOWS:
-            return 0.0
-        return float(np.sqrt(np.mean(np.minimum(np.abs(free), _MOST_STRAY) ** 2)))
+            return Tail()
+        kept = np.clip(free, -MOST_STRAY, MOST_STRAY)
+        return Tail(min(float(np.mean(kept)), 0.0), float(np.std(kept)))
 
     def passes(self, family: Family, seen: Estimates, ease: float = 1.0) -> Bools:
         met = np.ones(family.groups, dtype=bool) if family.peers is None else family.peers >= _LEAST_PEERS

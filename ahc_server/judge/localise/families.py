@@ -18,6 +18,8 @@ from ahc_server.judge.localise.noise import FlowNoise
 Member = Literal["tx", "rx", "node", "out", "in", "leaf", "link", "pair"]
 
 _STEPS = 4
+#: In a mean no flow counts for more than this (ln).
+MOST_STRAY = 0.35
 #: Flows with less slack (ln) than this are under the highest load.
 _LOADED = 0.02
 #: Under a fault flows differ by this part of its size: it meets other limits, and loss is no constant.
@@ -32,7 +34,7 @@ class Family:
     that matters (ln); ``least``: flows that can prove one; ``spread``: how far healthy ones differ where too few are there to
     see it. ``peers`` (groups,): with how many different ones it was tested, where that matters.
     ``slack`` (i,): how much less (ln) a flow suffers than one under the element's highest load, where that differs: a bad
-    uplink that carries few flows gives each of them enough."""
+    uplink that carries few flows gives each of them enough. ``together``: flows that meet the same load and are one proof."""
 
     member: Member
     flow: Ints
@@ -43,6 +45,7 @@ class Family:
     spread: float
     peers: Ints | None = None
     slack: Floats | None = None
+    together: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,14 @@ class Estimates:
     gain: Floats
     z: Floats
     count: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """Mean and spread (ln) of flows that nothing explains; a spread of 0 is not known."""
+
+    middle: float = 0.0
+    spread: float = 0.0
 
 
 def suffered(effect: Floats | float, slack: Floats) -> Floats:
@@ -74,6 +85,7 @@ def node_families(
     whole = family("node", np.r_[every, every], np.r_[source, destination], np.r_[destination, source])
     if not ways:
         return [whole]
+    whole = replace(whole, together=2)
     return [family("tx", every, source, destination), family("rx", every, destination, source), whole]
 
 
@@ -119,10 +131,10 @@ def _by_load(family: Family, number: Ints, load: Floats) -> Family:
 
 
 def estimate(
-    family: Family, value: Floats, scale: Floats, counts: Bools, noise: FlowNoise, tail: float = 0.0
+    family: Family, value: Floats, scale: Floats, counts: Bools, noise: FlowNoise, tail: Tail
 ) -> Estimates:
     """``value``, ``scale`` and ``counts`` (k,): of each flow its distance, its spread, and whether it tells anything. ``tail``:
-    root mean square of what flows stray that nothing explains."""
+    of flows that nothing explains."""
     tells = counts[family.flow]
     key = family.key[tells]
     mine = value[family.flow][tells]
@@ -149,9 +161,14 @@ def estimate(
     error = noise.error / noise.scale / np.sqrt(np.where(information > 0, information, np.nan))
     # Flows that hardly agree tell less of what they have in common, whatever is usual elsewhere.
     own = MAD_TO_SIGMA * np.nan_to_num(medians_by(key, np.abs(mine - expected), groups))
-    error = np.maximum(error, np.maximum(own, tail) / np.sqrt(np.maximum(count, 1.0)))
+    each = np.sqrt(np.maximum(count / family.together, 1.0))
+    error = np.maximum(error, own / each)
+    by_chance = np.full(groups, -np.inf)
+    if tail.spread:
+        mean = sums_by(key, np.clip(mine, -MOST_STRAY, MOST_STRAY), groups) / np.maximum(count, 1.0)
+        by_chance = (mean - tail.middle) * each / tail.spread
     effect, z = _against_like(effect, error, family)
-    return Estimates(effect, sums_by(key, better, groups), z, count)
+    return Estimates(effect, sums_by(key, better, groups), np.maximum(z, by_chance), count)
 
 
 def _against_like(effect: Floats, error: Floats, family: Family) -> tuple[Floats, Floats]:
@@ -179,4 +196,4 @@ def only(family: Family, group: int) -> Family:
     flow = flows_of(family, group)
     slack = None if family.slack is None else slack_of(family, group)
     key = np.zeros(len(flow), dtype=np.int64)
-    return Family(family.member, flow, key, 1, family.floor, family.least, family.spread, slack=slack)
+    return replace(family, flow=flow, key=key, groups=1, peers=None, slack=slack)
