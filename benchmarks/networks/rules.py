@@ -25,7 +25,7 @@ def threshold(network: Network) -> list[Answer]:
     """A node is bad when the median of what it sends or receives is 15 % below that of the fleet, or its round trips are 40 %
     above. Knows nothing of racks."""
     of = network_of(network.document)
-    return _nodes(of, of.flows.rate / np.nanmedian(of.flows.rate), network.names)
+    return _nodes(of, of.flows.rate / np.median(of.flows.rate[of.flows.rate > 0]), network.names)
 
 
 def threshold_by_leaf(network: Network) -> list[Answer]:

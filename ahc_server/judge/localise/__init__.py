@@ -9,6 +9,7 @@
     noise       how far healthy flows stray
     families    the elements that could be bad, and how well each explains what is slow
     explain     the fewest elements that explain the data
+    caps        cards that keep to a limit, where the load makes all flows differ
     doubt       what few flows cannot prove, as they tell little of their own noise
     kinds       cards of another kind, of which there are too many to be broken
     paths       single pairs that nothing else explains

@@ -18,6 +18,8 @@ from ahc_server.judge.localise.noise import FlowNoise
 Member = Literal["tx", "rx", "node", "out", "in", "leaf", "link", "pair"]
 
 _STEPS = 4
+#: Flows disagree when they stray by so many times the noise: those of an element, of which there are few, and all.
+_FEW_DISAGREE, _ALL_DISAGREE = 3.5, 1.6
 #: In a mean no flow counts for more than this (ln).
 MOST_STRAY = 0.35
 #: Flows with less slack (ln) than this are under the highest load.
@@ -159,12 +161,13 @@ def estimate(
         key, np.where(expected < 0, s**-2.0, 0.0) if family.slack is not None else s**-2.0, groups
     )
     error = noise.error / noise.scale / np.sqrt(np.where(information > 0, information, np.nan))
-    # Flows that hardly agree tell less of what they have in common, whatever is usual elsewhere.
+    # Flows that hardly agree tell less of what they have in common, whatever is usual elsewhere; few may differ by chance.
     own = MAD_TO_SIGMA * np.nan_to_num(medians_by(key, np.abs(mine - expected), groups))
+    own = np.where(own > _FEW_DISAGREE * noise.error, own, 0.0)
     each = np.sqrt(np.maximum(count / family.together, 1.0))
     error = np.maximum(error, own / each)
     by_chance = np.full(groups, -np.inf)
-    if tail.spread:
+    if tail.spread > _ALL_DISAGREE * noise.error:
         mean = sums_by(key, np.clip(mine, -MOST_STRAY, MOST_STRAY), groups) / np.maximum(count, 1.0)
         by_chance = (mean - tail.middle) * each / tail.spread
     effect, z = _against_like(effect, error, family)
