@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from ahc_agent.errors import UsageError
 from ahc_agent.facts import Inventory
 from ahc_agent.wire.messages import Identity, TaskOutcome
+from ahc_server.bmc.model import OutOfBand
 from ahc_server.flows import FlowTable
 from ahc_server.measured import Measured, measured_of
 
@@ -25,6 +26,7 @@ class NodeRecord:
     """One machine that takes part. ``node`` is its display id, unique in the session (see ``ids``).
 
     ``lost``: why it vanished, None while it is there. ``id_note``: why its id is not its serial, where that is so.
+    ``out_of_band``: what its BMC said, where it was asked.
     """
 
     machine: str
@@ -33,6 +35,7 @@ class NodeRecord:
     inventory: Inventory | None = None
     lost: str | None = None
     id_note: str | None = None
+    out_of_band: OutOfBand | None = None
 
 
 @dataclass(frozen=True, slots=True)

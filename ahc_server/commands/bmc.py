@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ahc_agent.errors import UsageError
+from ahc_server.paths import Where
 
 if TYPE_CHECKING:
     from ahc_server.bmc.ask import Act
@@ -185,6 +186,39 @@ def fru(**who: Any) -> None:
     _answer("fru", ask.frus(), who)
 
 
+@command.command("collect")
+@click.option(
+    "--session", "name", metavar="NAME", required=True, help="The session that keeps what they say."
+)
+@_who
+@click.pass_obj
+def collect(where: Where, /, name: str, **who: Any) -> None:
+    """Keep sensors and event logs in a session, where the judge reads them.
+
+    A BMC's machine is found by MAC address, UUID, serial or BMC address. What is kept is replaced when it is asked for again.
+
+    \b
+    Example: ahc bmc collect --session rack7 --nodes instackenv.json
+    """
+    from datetime import UTC, datetime
+
+    from ahc_server.bmc import ask
+    from ahc_server.bmc.collect import sort_out
+    from ahc_server.store import Store
+
+    targets = targets_of(who["nodes"], who["addresses"], who["credentials"])
+    with Store(where.store) as store:
+        session = store.load_session(name)
+    answers = ask_targets(targets, ask.everything(), who["at_once"], who["time_limit"])
+    found = sort_out(session, targets, answers, datetime.now(UTC).isoformat(timespec="seconds"))
+    with Store(where.store, write=True) as store, store.transaction():
+        store.add_out_of_band(store.members(name).number, found.said)
+    for sentence in found.left_out:
+        click.echo(f"not kept: {sentence}", err=True)
+    click.echo(f"kept of {len(found.said)} machines; see: ahc report --session {name}", err=True)
+    show("collect", answers, who["form"], at_least=3 if found.left_out else 0)
+
+
 def targets_of(nodes: Path | None, addresses: tuple[str, ...], credentials: Path | None) -> list[Target]:
     """The BMCs that the options name. Raises UsageError."""
     from ahc_server.bmc.credentials import read_credentials
@@ -234,8 +268,8 @@ def _answer(action: str, act: Act, who: dict[str, Any], extra_s: float = 0.0) ->
     show(action, ask_targets(targets, act, who["at_once"], who["time_limit"] + extra_s), who["form"])
 
 
-def show(action: str, answers: list[Answer], form: str) -> None:
-    """Print them, and end with their exit code where it is not 0."""
+def show(action: str, answers: list[Answer], form: str, at_least: int = 0) -> None:
+    """Print them, and end with their exit code (or ``at_least``) where it is not 0."""
     if form == "json":
         import msgspec
 
@@ -247,6 +281,6 @@ def show(action: str, answers: list[Answer], form: str) -> None:
         from ahc_server.bmc.table import draw
 
         click.echo(draw(action, answers), nl=False)
-    code = exit_code(answers)
+    code = max(at_least, exit_code(answers))
     if code:
         raise click.exceptions.Exit(code)

@@ -5,6 +5,7 @@
     session ──▶ features, network                   what was measured, as arrays, and how far it can be trusted
             ──▶ hardware, groups                    who can be compared with whom, and (disks) which part with which
             ──▶ facts/, health                      what the machines are, how they differ, what they say of their health
+            ──▶ outofband                           what their BMCs say of it
             ──▶ gather, scores, suspects            who is slower than its peers, with false discoveries controlled
             ──▶ findings, causes, populations       one finding per sheep and cause
             ──▶ wires                               what nodes tell of their cards, addresses and cables
@@ -40,6 +41,7 @@ from ahc_server.judge.health_peers import beside_peers
 from ahc_server.judge.localise import Answer
 from ahc_server.judge.model import Counts, Finding, Group, NodeVerdict, Report, Verdict
 from ahc_server.judge.network import PairRun, Wiring, examine_run, pair_runs, wiring, write_capacities
+from ahc_server.judge.outofband import told_by_bmcs
 from ahc_server.judge.populations import populations
 from ahc_server.judge.rampup import judge_rampups
 from ahc_server.judge.rounds import Round, round_notes, rounds_of
@@ -141,6 +143,7 @@ def judge(session: Session, *, generated_at: str, limits: Tables | None = None) 
     findings += node_findings(told_of_network, findings, fleet.names, chosen.holding_for(records))
     told = [(record.node, record.inventory) for record in records if record.inventory is not None]
     findings = merged((ill for name, inventory in told for ill in ill_parts(name, inventory)), findings)
+    findings = merged(told_by_bmcs(records), findings)
     findings = with_wires(findings, session, rows, records, grouping.groups)
     coverage.append(_ungrouped(grouping, fleet))
     for part in coverage:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +13,12 @@ import msgspec
 
 from ahc_agent.errors import CannotAnswer, NoData
 from ahc_agent.wire.messages import Hello, PairOutcome, TaskOutcome
+from ahc_server.bmc.model import OutOfBand
 from ahc_server.collector import no_collector
 from ahc_server.flows import FlowTable
 from ahc_server.ids import Prefer, assign_ids
 from ahc_server.session import NodeRecord, OutcomeRecord, Session, StepRecord
-from ahc_server.store import database, flows, records, repeats
+from ahc_server.store import database, flows, outofband, records, repeats
 from ahc_server.store.kept import Reader
 from ahc_server.store.saved import Members, SavedSession, SessionSummary, Standing
 from ahc_server.store.writers import WRITERS
@@ -120,6 +121,10 @@ class Store:
         """Write what the conductor asks for, in order. Call inside a transaction."""
         for change in changes:
             WRITERS[type(change)](self._db, session, change)
+
+    def add_out_of_band(self, session: int, said: Mapping[str, OutOfBand]) -> None:
+        """What BMCs said, by machine. Call inside a transaction."""
+        outofband.write(self._db, session, said)
 
     # ── reading ────────────────────────────────────────────────────────────────────────────────────
 
@@ -300,6 +305,7 @@ class Store:
         ).fetchall()
         identities = {machine: _unpack_hello(hello).identity for machine, hello, _ in rows}
         names = assign_ids(identities, prefer)
+        said = outofband.read(self._db, session)
         nodes = [
             NodeRecord(
                 machine=machine,
@@ -308,6 +314,7 @@ class Store:
                 inventory=inventories.get(machine),
                 lost=lost,
                 id_note=names[machine][1],
+                out_of_band=said.get(machine),
             )
             for machine, _, lost in rows
         ]

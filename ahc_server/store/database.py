@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ahc_agent.errors import CannotAnswer, NoData
-from ahc_server.store import flows, repeats
+from ahc_server.store import flows, outofband, repeats
 
 #: "AHC\1" as SQLite's application id: tells our files from others.
 APPLICATION_ID = 0x41484301
@@ -100,6 +100,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
             _migrate(database, path)
         database.execute(repeats.TABLE)
         database.execute(flows.TABLE)
+        database.execute(outofband.TABLE)
     except sqlite3.Error as error:
         database.close()
         raise broken(path, error) from error

@@ -1,0 +1,80 @@
+"""Which machine a BMC belongs to: by what the nodes file says of it, and by what the BMC itself says.
+
+A BMC's GUID is meant to be the SMBIOS UUID of its machine (IPMI 2.0, 22.14); bytes come in either order, and some BMCs give a
+GUID of their own, so that a GUID proves something only where it is that of a machine that is known.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from ahc_agent.wire.messages import Identity
+from ahc_server.bmc.target import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A machine that could be the one: who it says it is, and the address that it says its BMC has."""
+
+    identity: Identity
+    bmc_address: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """``machine`` None: none of them. ``by``: what it was known by. ``conflict``: why none, where two signs name two machines."""
+
+    machine: str | None = None
+    by: str = ""
+    conflict: str | None = None
+
+
+def spellings(text: str | None) -> frozenset[str]:
+    """A UUID in the orders of bytes in which BMCs and SMBIOS write the same one; empty for what is none."""
+    try:
+        raw = uuid.UUID(text or "").bytes
+    except ValueError:
+        return frozenset()
+    if raw in (bytes(16), b"\xff" * 16):
+        return frozenset()
+    return frozenset(
+        str(each)
+        for order in (raw, raw[::-1])
+        for each in (uuid.UUID(bytes=order), uuid.UUID(bytes_le=order))
+    )
+
+
+def machine_of(target: Target, guid: str | None, machines: Mapping[str, Known]) -> Found:
+    """The machine behind a BMC. ``guid``: what the BMC said, None where it was not asked or does not tell."""
+    signs = {
+        "MAC address": _those(machines, lambda known: bool(set(target.macs) & {mac.lower() for mac in known.identity.macs})),
+        "serial": _those(machines, lambda known: target.serial is not None and target.serial == known.identity.serial),
+        "UUID": _by_uuid(machines, target.uuid),
+        "GUID of its BMC": _by_uuid(machines, guid),
+        "address of its BMC": _those(machines, lambda known: known.bmc_address == target.host),
+        "name": _those(machines, lambda known: target.node == known.identity.name),
+    }  # fmt: skip
+    named = {sign: next(iter(found)) for sign, found in signs.items() if len(found) == 1}
+    if len(set(named.values())) > 1:
+        told = ", ".join(f"{sign}: {machine}" for sign, machine in named.items())
+        return Found(conflict=f"its signs name different machines ({told})")
+    for sign, machine in named.items():
+        return Found(machine, sign)
+    return Found()
+
+
+def _by_uuid(machines: Mapping[str, Known], text: str | None) -> set[str]:
+    wanted = spellings(text)
+    return _those(machines, lambda known: bool(wanted) and (known.identity.uuid or "").lower() in wanted)
+
+
+def _those(machines: Mapping[str, Known], fits: Callable[[Known], bool]) -> set[str]:
+    return {machine for machine, known in machines.items() if fits(known)}
+
+
+def strangers(machines: Iterable[str], found: Iterable[Found]) -> list[str]:
+    """Machines that are nobody's."""
+    known = {each.machine for each in found}
+    return sorted(machine for machine in machines if machine not in known)
