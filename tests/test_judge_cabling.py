@@ -37,6 +37,22 @@ def test_two_cards_on_one_switch_are_told_where_the_peers_have_two() -> None:
     assert "where those of 11 peers hang on two switches" in found.summary
 
 
+def test_switches_that_share_a_name_are_told_apart_by_their_chassis() -> None:
+    fleet = racks(12)
+    for number, name in enumerate(fleet.names, 1):
+        for card, each in enumerate(fleet.nics[name]):
+            assert each.lldp is not None
+            each.lldp.system_name = "switch"
+            each.lldp.chassis_id = f"00:00:00:00:0{(number - 1) // 6}:0{card}"
+    assert fleet.findings() == [], "two switches for each node, though all have one name"
+    both = fleet.nics["n4"]
+    assert both[0].lldp is not None and both[1].lldp is not None
+    both[1].lldp.chassis_id = both[0].lldp.chassis_id
+    (found,) = fleet.findings()
+    assert found.element == "node:n4"
+    assert found.cause == "eth0 and eth1 both hang on switch (00:00:00:00:00:00)"
+
+
 def test_where_all_have_one_switch_it_is_a_remark_on_the_group() -> None:
     fleet = Wired(6)
     for number, name in enumerate(fleet.names, 1):

@@ -2,6 +2,7 @@
 
 Without a plan nobody knows how it is meant, so only what a node has otherwise than nearly all its peers is told: both cards
 on one switch where the others have two, a card on the switch of another pair of cards, two cables swapped, another VLAN.
+Two switches with one name are two (``switches``).
 """
 
 from __future__ import annotations
@@ -12,16 +13,19 @@ from itertools import combinations
 
 from ahc_server.judge import wording
 from ahc_server.judge.model import Finding, Severity
-from ahc_server.judge.wires.model import cards_of, port_of, switch_of
+from ahc_server.judge.wires.model import cards_of, port_of
 from ahc_server.session import NodeRecord
+from ahc_server.switches import heard_switch, labels
 
 #: So many nodes have to be cabled alike before one of them is otherwise.
 _ALIKE = 3
 #: Nearly all peers.
 _NEARLY_ALL = 0.8
 
-#: Card → switch, in the order of the cards.
+#: Card → identity of its switch, in the order of the cards.
 _Cabling = tuple[tuple[str, str], ...]
+#: Identity of a switch → what people call it.
+_Names = Mapping[str, str]
 
 
 def cabling(group: Sequence[int], name: str, records: Sequence[NodeRecord]) -> list[Finding]:
@@ -29,22 +33,24 @@ def cabling(group: Sequence[int], name: str, records: Sequence[NodeRecord]) -> l
     cabled = {row: each for row in group if (each := _cabling(records[row]))}
     if len(cabled) <= _ALIKE:
         return []
+    heard = (heard_switch(nic.lldp) for row in cabled for nic in cards_of(records[row]))
+    called = labels(each for each in heard if each is not None)
     by_cards: dict[tuple[str, ...], dict[int, _Cabling]] = defaultdict(dict)
     for row, each in cabled.items():
         by_cards[tuple(card for card, _ in each)][row] = each
     found: list[Finding] = []
     for cards, of_rows in sorted(by_cards.items()):
         if len(of_rows) > _ALIKE:
-            single = _on_one_switch(of_rows, cards, name, records)
+            single = _on_one_switch(of_rows, cards, name, records, called)
             told = {node for each in single for node in each.nodes if each.element.startswith("node:")}
             rest = {row: each for row, each in of_rows.items() if records[row].node not in told}
-            found += [*single, *_at_wrong_switch(rest, records)]
-    return found + list(_other_vlans(group, records))
+            found += [*single, *_at_wrong_switch(rest, records, called)]
+    return found + list(_other_vlans(group, records, called))
 
 
 def _cabling(record: NodeRecord) -> _Cabling:
-    known = ((nic.name, switch_of(nic.lldp)) for nic in cards_of(record))
-    return tuple((card, switch) for card, switch in known if switch)
+    known = ((nic.name, heard_switch(nic.lldp)) for nic in cards_of(record))
+    return tuple((card, switch.identity) for card, switch in known if switch is not None)
 
 
 def _finding(record: NodeRecord, summary: str, cause: str, severity: Severity = "warn") -> Finding:
@@ -60,7 +66,11 @@ def _finding(record: NodeRecord, summary: str, cause: str, severity: Severity = 
 
 
 def _on_one_switch(
-    of_rows: Mapping[int, _Cabling], cards: Sequence[str], group: str, records: Sequence[NodeRecord]
+    of_rows: Mapping[int, _Cabling],
+    cards: Sequence[str],
+    group: str,
+    records: Sequence[NodeRecord],
+    called: _Names,
 ) -> list[Finding]:
     """Cards that share a switch where those of the others are on two."""
     found: list[Finding] = []
@@ -70,7 +80,7 @@ def _on_one_switch(
         apart = len(of_rows) - len(shared)
         if shared and apart >= max(_ALIKE, _NEARLY_ALL * len(of_rows)):
             for row in shared:
-                said = f"{pair} both hang on {of_rows[row][first][1]}"
+                said = f"{pair} both hang on {called[of_rows[row][first][1]]}"
                 usual = f"where those of {apart:,} peers hang on two switches"
                 text = f"{said}, {usual}; if that one fails, both links are gone: move a cable"
                 found.append(_finding(records[row], text, said))
@@ -90,7 +100,9 @@ def _on_one_switch(
     return found
 
 
-def _at_wrong_switch(of_rows: Mapping[int, _Cabling], records: Sequence[NodeRecord]) -> Iterator[Finding]:
+def _at_wrong_switch(
+    of_rows: Mapping[int, _Cabling], records: Sequence[NodeRecord], called: _Names
+) -> Iterator[Finding]:
     """Nodes whose combination of switches nobody else has, one cable (or a swap of two) away from one that several have."""
     counted = Counter(of_rows.values())
     usual = [each for each, count in sorted(counted.items()) if count >= _ALIKE]
@@ -112,32 +124,35 @@ def _at_wrong_switch(of_rows: Mapping[int, _Cabling], records: Sequence[NodeReco
                 said = f"the cables of {one} and {other} are swapped"
                 yield _finding(
                     record,
-                    f"{said}: {one} hangs on {has} and {other} on {has_too}, on {counted[theirs]:,} peers the other way round",
+                    f"{said}: {one} hangs on {called[has]} and {other} on {called[has_too]}, on {counted[theirs]:,} peers the "
+                    f"other way round",
                     said,
                 )
                 break
             if len(wrong) == 1:
                 card, has, should = wrong[0]
-                rest = wording.listed([f"{each} on {switch}" for each, switch in theirs if each != card])
-                said = f"{card} hangs on {has}"
-                port = port_of(record, card) or has
+                rest = wording.listed(
+                    [f"{each} on {called[switch]}" for each, switch in theirs if each != card]
+                )
+                said = f"{card} hangs on {called[has]}"
+                port = port_of(record, card, called) or called[has]
                 yield _finding(
                     record,
-                    f"{card} hangs on {port}, where on {counted[theirs]:,} peers with {rest} it hangs on {should}; check which "
-                    f"port its cable belongs in",
+                    f"{card} hangs on {port}, where on {counted[theirs]:,} peers with {rest} it hangs on {called[should]}; "
+                    f"check which port its cable belongs in",
                     said,
                 )
                 break
 
 
-def _other_vlans(group: Sequence[int], records: Sequence[NodeRecord]) -> Iterator[Finding]:
+def _other_vlans(group: Sequence[int], records: Sequence[NodeRecord], called: _Names) -> Iterator[Finding]:
     """Cards whose switch port tells other VLANs than nearly all other ports of the same switch where peers have this card."""
     told: dict[tuple[str, str], dict[int, tuple[int, ...]]] = defaultdict(dict)
     for row in group:
         for nic in cards_of(records[row]):
-            switch = switch_of(nic.lldp)
-            if switch and nic.lldp is not None and nic.lldp.vlan_ids:
-                told[nic.name, switch][row] = tuple(sorted(set(nic.lldp.vlan_ids)))
+            switch = heard_switch(nic.lldp)
+            if switch is not None and nic.lldp is not None and nic.lldp.vlan_ids:
+                told[nic.name, switch.identity][row] = tuple(sorted(set(nic.lldp.vlan_ids)))
     for (card, switch), of_rows in sorted(told.items()):
         usual, count = Counter(of_rows.values()).most_common(1)[0]
         if count < _ALIKE or count < _NEARLY_ALL * (len(of_rows) - 1):
@@ -146,8 +161,8 @@ def _other_vlans(group: Sequence[int], records: Sequence[NodeRecord]) -> Iterato
             if mine != usual:
                 has, want = (wording.listed([str(each) for each in ids]) for ids in (mine, usual))
                 said = f"the port of {card} has VLAN {has}"
-                port = port_of(records[row], card) or switch
-                theirs = f"those of {count:,} peers on {switch} VLAN {want}"
+                port = port_of(records[row], card, called) or called[switch]
+                theirs = f"those of {count:,} peers on {called[switch]} VLAN {want}"
                 yield _finding(
                     records[row], f"{port}, where {card} hangs, has VLAN {has}, {theirs}; set it alike", said
                 )

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ahc_agent.facts import Lldp, Nic
+from ahc_agent.facts import Nic
 from ahc_agent.wire.messages import PathFacts
 from ahc_server.session import NodeRecord, Session
+from ahc_server.switches import heard_switch
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +37,11 @@ def cards_of(record: NodeRecord) -> Sequence[Nic]:
     return record.inventory.nics if record.inventory is not None else ()
 
 
-def switch_of(heard: Lldp | None) -> str | None:
-    """The switch's name, else its chassis."""
-    return (heard.system_name or heard.chassis_id) if heard is not None else None
-
-
-def port_of(record: NodeRecord, card: str) -> str | None:
-    """ "port Eth1/17 on leaf3", where LLDP told it."""
+def port_of(record: NodeRecord, card: str, called: Mapping[str, str] | None = None) -> str | None:
+    """ "port Eth1/17 on leaf3", where LLDP told it. ``called``: identity of a switch → its name, by default its own."""
     heard = next((nic.lldp for nic in cards_of(record) if nic.name == card), None)
-    switch = switch_of(heard)
+    switch = heard_switch(heard)
     if heard is None or not (switch or heard.port_id):
         return None
     port = f"port {heard.port_id}" if heard.port_id else "a port"
-    return f"{port} on {switch}" if switch else port
+    return f"{port} on {(called or {}).get(switch.identity, switch.name)}" if switch else port

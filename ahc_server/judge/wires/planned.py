@@ -8,7 +8,7 @@ from ahc_server.judge import wording
 from ahc_server.judge.model import Finding
 from ahc_server.judge.wires.model import port_of
 from ahc_server.session import NodeRecord
-from ahc_server.switches import Switch, switch_of
+from ahc_server.switches import Switch, heard_switch, switch_of
 
 #: Where more nodes than this part hang elsewhere, it is the plan that is wrong, or calls the switches otherwise.
 _MOST = 0.5
@@ -59,7 +59,7 @@ def _misplaced(record: NodeRecord, wrong: Mapping[str, Switch], meant: Mapping[s
 
 def _port(record: NodeRecord, switch: Switch) -> str | None:
     for nic in record.inventory.nics if record.inventory is not None else ():
-        if nic.lldp is not None and switch.identity in (nic.lldp.chassis_id, nic.lldp.system_name):
+        if heard_switch(nic.lldp) == switch:
             return port_of(record, nic.name)
     return None
 
