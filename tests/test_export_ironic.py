@@ -81,6 +81,14 @@ def test_a_node_without_a_profile_keeps_its_old_one_and_a_note_says_so() -> None
     assert notes == ["rack7-1: keeps profile:old, though it matches no profile now: no profile fits"]
 
 
+def test_a_resource_class_is_set_where_it_is_another() -> None:
+    asked = matches(match("SN0001", yields=Yields(resource_class="rc.control")))
+    (change,), _ = _draw(asked, [{**ENROLLED, "resource_class": "baremetal"}])
+    assert {"op": "add", "path": "/resource_class", "value": "rc.control"} in change["patch"]
+    (change,), _ = _draw(asked, [{**ENROLLED, "resource_class": "rc.control"}])
+    assert "/resource_class" not in {each["path"] for each in change["patch"]}
+
+
 @pytest.mark.parametrize("broken", ["profile", 7, ["profile:x"]])
 def test_capabilities_that_cannot_be_read_are_left_alone(broken: object) -> None:
     node = {**ENROLLED, "properties": {"capabilities": broken}}
@@ -227,6 +235,21 @@ def test_ironic_takes_the_changes_and_a_second_run_has_none(
     assert cloud.baremetal.get_node(stranger.id).properties == {}
     _send(matches(match("SN0001"), match("SN0002")))
     assert capsys.readouterr().out == "0 nodes changed in Ironic, 0 refused\n"
+
+
+def test_what_is_kept_of_bios_settings_is_what_ironics_cleaning_takes(cloud: Any) -> None:
+    node = _enroll(cloud, 1)
+    _send(
+        matches(match("SN0001", yields=Yields(bios={"LogicalProc": "Enabled"}, resource_class="rc.control")))
+    )
+    taken = cloud.baremetal.get_node(node.id)
+    assert taken.resource_class == "rc.control"
+    settings = taken.extra["target_bios_settings"]
+    step = {"interface": "bios", "step": "apply_configuration", "args": {"settings": settings}}
+    cloud.baremetal.set_node_provision_state(node.id, "manage", wait=True, timeout=120)
+    cloud.baremetal.set_node_provision_state(node.id, "clean", clean_steps=[step], wait=True, timeout=120)
+    (found,) = cloud.baremetal.get(f"/nodes/{node.id}/bios", microversion="1.40").json()["bios"]
+    assert (found["name"], found["value"]) == ("LogicalProc", "Enabled")
 
 
 def test_without_apply_ironic_is_only_read(cloud: Any, capsys: pytest.CaptureFixture[str]) -> None:

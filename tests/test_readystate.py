@@ -110,6 +110,36 @@ def test_settings_without_a_sign_are_left_to_the_bmc(setting: str, wanted: str) 
     assert drift.unknown
 
 
+@pytest.mark.parametrize(
+    ("setting", "wanted", "found"),
+    [
+        ("address", "10.0.0.0/24", None),
+        ("address", "10.0.0.1", None),
+        ("channel", "1", None),
+        ("address", "10.0.1.0/24", "10.0.0.1"),
+        ("address", "fd00::/64", "10.0.0.1"),
+        ("address", "10.0.0.2", "10.0.0.1"),
+        ("channel", "8", "1"),
+    ],
+)
+def test_the_bmcs_address_and_channel_are_held_against_what_the_machine_sees_of_it(
+    setting: str, wanted: str, found: str | None
+) -> None:
+    inventory = machine(1)
+    assert inventory.bmc is not None
+    inventory.bmc.channel = 1
+    assert [drift.found for drift in _compare(Yields(bmc={setting: wanted}), inventory)] == (
+        [found] if found else []
+    )
+
+
+@pytest.mark.parametrize("setting", ["address", "channel", "dhcp"])
+def test_a_bmc_that_is_not_seen_and_a_setting_that_no_machine_tells_are_unknown(setting: str) -> None:
+    (drift,) = _compare(Yields(bmc={setting: "1"}), Inventory(collected_at=""))
+    assert drift.unknown
+    assert findings([drift])[0].component == "bmc"
+
+
 def _volumes(*sizes: int) -> Inventory:
     disks = [Disk(name=f"sd{i}", size_bytes=s * GIB, model="LOGICAL VOLUME") for i, s in enumerate(sizes)]
     return Inventory(collected_at="", disks=disks)

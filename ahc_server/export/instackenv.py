@@ -60,13 +60,14 @@ def _registered(index: int, node: dict[str, Plain]) -> Registered:
     )
     mac = node.get("mac")
     macs += mac if isinstance(mac, list) else [mac]
-    name = node.get("name")
     return Registered(
         label=_label(index, node),
         keys=keys(
             mac=[each for each in macs if isinstance(each, str)],
+            serial=_text(node.get("serial")),
+            uuid=_text(node.get("uuid")),
             bmc=host_of(node.get("pm_addr")),
-            name=name if isinstance(name, str) else None,
+            name=_text(node.get("name")),
         ),
     )
 
@@ -74,3 +75,7 @@ def _registered(index: int, node: dict[str, Plain]) -> Registered:
 def _label(index: int, node: dict[str, Plain]) -> str:
     name = node.get("name") or node.get("pm_addr")
     return f"node {index + 1} ({name})" if isinstance(name, str) else f"node {index + 1}"
+
+
+def _text(value: Plain) -> str | None:
+    return value if isinstance(value, str) and value else None

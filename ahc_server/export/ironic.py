@@ -2,8 +2,9 @@
 
 A node gets: ``properties`` (``cpus``, ``memory_mb``, ``local_gb``, ``cpu_arch`` as found, ``capabilities`` with the profile's
 merged into what is there), ``extra/target_raid_config`` (in Ironic's own form), ``extra/target_bios_settings`` (what the BIOS
-clean step ``apply_configuration`` takes as ``settings``), and the profile's traits. ``extra`` only keeps both targets for the
-operator's cleaning: nothing is written to hardware. What is so already gives no patch, so a second run changes nothing.
+clean step ``apply_configuration`` takes as ``settings``), and the profile's ``resource_class`` and traits. ``extra`` only keeps
+both targets for the operator's cleaning: nothing is written to hardware. What is so already gives no patch, so a second run
+changes nothing.
 
 Source: Ironic's API reference, "Update Node" and "Set all traits of a node"; nodes are read as ``GET /v1/nodes/detail`` has them.
 """
@@ -93,6 +94,8 @@ def _change(
     extra = _mapping(node.get("extra"))
     wanted, notes = _properties(properties, inventory, match)
     patch = _operations("properties", properties, wanted) + _operations("extra", extra, _extra(match))
+    if match is not None and match.yields.resource_class not in (None, node.get("resource_class")):
+        patch.append(Operation(op="add", path="/resource_class", value=match.yields.resource_class))
     traits, said = wanted_traits(match)
     there = node.get("traits") or []
     change = Change(

@@ -70,6 +70,7 @@ def read(connection: Connection) -> Document:
                 "extra": node.extra or {},
                 "traits": node.traits or [],
                 "driver_info": node.driver_info or {},
+                "resource_class": node.resource_class,
             }
             for node in connection.baremetal.nodes(details=True)
         ]

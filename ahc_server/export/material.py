@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,7 +74,3 @@ def nodes_in(document: Document, key: str, what: str) -> list[dict[str, Plain]]:
 
 def pretty(plain: Plain) -> str:
     return msgspec.json.format(msgspec.json.encode(plain), indent=2).decode() + "\n"
-
-
-def readable_by_others(path: Path) -> bool:
-    return bool(path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))

@@ -21,6 +21,8 @@ def fill(yields: Yields, subject: Subject, parts: Mapping[str, Part]) -> Yields:
         bios=one.texts(yields.bios),
         firmware=one.texts(yields.firmware),
         labels=one.texts(yields.labels),
+        bmc=one.texts(yields.bmc),
+        resource_class=yields.resource_class,
     )
 
 

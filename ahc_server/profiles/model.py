@@ -19,7 +19,8 @@ class Yields(msgspec.Struct, kw_only=True, frozen=True):
     """What a match gives a node. Values may use bound variables (``$disk1``), which are filled in for each node.
 
     ``raid``: Ironic's target_raid_config ({"logical_disks": [...]}). ``bios``: setting → value. ``firmware``: what the ready
-    state wants of versions: "bios", "bmc", "nic:DRIVER", "disk:MODEL" → version.
+    state wants of versions: "bios", "bmc", "nic:DRIVER", "disk:MODEL" → version. ``bmc``: what it wants of the BMC's settings:
+    "address" (one, or a network), "channel". ``resource_class``: Ironic's, which schedulers ask for.
     """
 
     capabilities: dict[str, str] = {}
@@ -28,6 +29,8 @@ class Yields(msgspec.Struct, kw_only=True, frozen=True):
     bios: dict[str, str] = {}
     firmware: dict[str, str] = {}
     labels: dict[str, str] = {}
+    bmc: dict[str, str] = {}
+    resource_class: str | None = None
 
 
 class Reason(msgspec.Struct, kw_only=True, frozen=True):

@@ -174,6 +174,8 @@ def _yields(document: Document, refer: Any) -> Yields:
         bios=_texts(section, "bios"),
         firmware=_texts(section, "firmware"),
         labels=_texts(section, "labels"),
+        bmc=_texts(section, "bmc"),
+        resource_class=section.text("resource_class", max_length=80),
     )
 
 
@@ -226,5 +228,7 @@ def _joined(all_yields: Sequence[Yields]) -> Yields:
             bios=found.bios | each.bios,
             firmware=found.firmware | each.firmware,
             labels=found.labels | each.labels,
+            bmc=found.bmc | each.bmc,
+            resource_class=each.resource_class or found.resource_class,
         )
     return found

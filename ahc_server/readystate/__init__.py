@@ -11,13 +11,13 @@ from collections.abc import Iterable, Mapping
 from ahc_agent.facts import Inventory
 from ahc_server.judge.model import Component, Finding
 from ahc_server.profiles.model import Matches, NodeMatch
-from ahc_server.readystate import bios, firmware, raid
+from ahc_server.readystate import bios, bmc, firmware, raid
 from ahc_server.readystate.model import Drift, Want
 
 __all__ = ["Drift", "compare", "findings"]
 
 #: One table: what looks at a match's wishes.
-_LOOKS = (firmware.look, bios.look, raid.look)
+_LOOKS = (firmware.look, bios.look, raid.look, bmc.look)
 
 _COMPONENT: dict[str, Component] = {"bmc": "bmc", "raid": "disk"}
 

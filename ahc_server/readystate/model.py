@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-Subject = Literal["firmware", "bios", "raid"]
+Subject = Literal["firmware", "bios", "raid", "bmc"]
 State = Literal["met", "drift", "unknown"]
 
 
