@@ -150,9 +150,9 @@ def _other_vlans(group: Sequence[int], records: Sequence[NodeRecord], called: _N
     told: dict[tuple[str, str], dict[int, tuple[int, ...]]] = defaultdict(dict)
     for row in group:
         for nic in cards_of(records[row]):
-            switch = heard_switch(nic.lldp)
-            if switch is not None and nic.lldp is not None and nic.lldp.vlan_ids:
-                told[nic.name, switch.identity][row] = tuple(sorted(set(nic.lldp.vlan_ids)))
+            heard = heard_switch(nic.lldp)
+            if heard is not None and nic.lldp is not None and nic.lldp.vlan_ids:
+                told[nic.name, heard.identity][row] = tuple(sorted(set(nic.lldp.vlan_ids)))
     for (card, switch), of_rows in sorted(told.items()):
         usual, count = Counter(of_rows.values()).most_common(1)[0]
         if count < _ALIKE or count < _NEARLY_ALL * (len(of_rows) - 1):
