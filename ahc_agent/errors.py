@@ -124,4 +124,6 @@ DEBIAN_PACKAGE = {
     "tc": "iproute2",
     "nft": "nftables",
     "lldpctl": "lldpd",
+    "baremetal": "python3-ironicclient",
+    "kubectl": "kubernetes-client",
 }

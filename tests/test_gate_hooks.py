@@ -85,12 +85,12 @@ def test_an_id_is_one_plain_word_or_refused(node: str) -> None:
 def test_hostile_ids_reach_no_program(
     hook: str, node: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("openstack", "kubectl", "tool"):
+    for name in ("baremetal", "kubectl", "tool"):
         program(tmp_path, name, "echo '{}'")
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     told = run(hook, node)
     assert "NOT done" in told[0] and "is no name that it takes" in told[0]
-    assert [calls(tmp_path, name) for name in ("openstack", "kubectl", "tool")] == [[], [], []]
+    assert [calls(tmp_path, name) for name in ("baremetal", "kubectl", "tool")] == [[], [], []]
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_a_switchs_fault_puts_no_node_into_quarantine() -> None:
 
 # What is shipped, against programs that answer as the real ones do: the state is in a file.
 
-NODE = {"ironic": "openstack", "kubernetes": "kubectl", "metal3": "kubectl"}
+NODE = {"ironic": "baremetal", "kubernetes": "kubectl", "metal3": "kubectl"}
 LEFT: dict[str, object] = {
     "ironic-maintenance": {"maintenance": False},
     "ironic-hold": {"provision_state": "manageable"},
@@ -129,9 +129,8 @@ DONE: dict[str, object] = {
     "metal3-label": {"metadata": {"labels": {"rack": "7", "ahc/gate": "closed"}}},
 }
 ACTS = {
-    "ironic-maintenance": ["baremetal", "node", "maintenance", "set", "n3", "--reason"],
+    "ironic-maintenance": ["node", "maintenance", "set", "n3", "--reason"],
     "ironic-hold": [
-        "baremetal",
         "node",
         "clean",
         "n3",
@@ -157,10 +156,10 @@ def test_what_is_shipped_looks_first_and_does_it_once(
     )
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     first, second = (run(name, "serial-3", names={"serial-3": "n3"}) for _ in range(2))
-    assert first[0].startswith(f"n3: ran {tool} ")
+    assert first[0].startswith(f"n3: ran {tool} ") and "NOT so yet" not in first[0]
     assert second == [f"n3: {name}: done already"]
-    looked, acted, again = calls(tmp_path, tool)
-    assert looked == again and looked[-2:] != acted[-2:]
+    looked, acted, after, again = calls(tmp_path, tool)
+    assert looked == after == again and looked[-2:] != acted[-2:]
     assert acted[: len(ACTS[name])] == ACTS[name]
     if name == "ironic-maintenance":
         assert acted[-1] == "AHC gate: serial-3: disk sda −40 %"
@@ -179,6 +178,13 @@ def test_an_answer_that_cannot_be_read_changes_nothing(
     [told] = run(name, "n3")
     assert told.startswith("n3: NOT done") and "cannot be read" in told
     assert len(calls(tmp_path, tool)) == 1
+
+
+@pytest.mark.parametrize("name", [*SHIPPED])
+def test_what_did_not_take_is_told(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program(tmp_path, NODE[name.partition("-")[0]], f"echo '{json.dumps(LEFT[name])}'")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert "; it is NOT so yet: run it again to see" in run(name, "n3")[0]
 
 
 def test_a_program_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

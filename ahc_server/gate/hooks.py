@@ -1,8 +1,8 @@
 """Quarantine: what is done with nodes that a gate was closed for. Nothing is done without ``apply``.
 
-A hook is a command with ``{node}`` in it, or one of ``SHIPPED``, which look first whether it is done already. Commands are
-split as a shell would, and run without one. Ids come from machines: one with a space, a quote or a dash at its start is
-refused, so that it is never an option, nor code where somebody's command is a shell.
+A hook is a command with ``{node}`` in it, or one of ``SHIPPED``, which look whether it is done already, and afterwards whether
+it took. Commands are split as a shell would, and run without one. Ids come from machines: one with a space, a quote or a dash
+at its start is refused, so that it is never an option, nor code where somebody's command is a shell.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _KEY, _VALUE = "ahc/gate", "closed"
 
 
 class _Ironic(msgspec.Struct, frozen=True):
-    """Of what ``openstack baremetal node show -f json`` prints."""
+    """Of what ``baremetal node show -f json`` prints."""
 
     maintenance: bool | None = None
     provision_state: str | None = None
@@ -90,15 +90,16 @@ def _labelled(said: bytes) -> bool:
     return msgspec.json.decode(said, type=_Kubernetes).metadata.labels.get(_KEY) == _VALUE
 
 
-_SHOW = ("openstack", "baremetal", "node", "show", "{node}", "-f", "json", "--fields")
+_SHOW = ("baremetal", "node", "show", "{node}", "-f", "json", "--fields")
 
-#: Ironic's "hold" is a reserved step: a node in "manageable" is sent into cleaning, which stops at once (admin guide, "Steps").
+#: ``baremetal`` is the command of python-ironicclient, which also brings ``openstack baremetal``. Ironic's "hold" is a reserved
+#: step: a node in "manageable" is sent into cleaning, which stops at once (Ironic's admin guide, "Steps").
 SHIPPED: Final[Mapping[str, Hook]] = {
     hook.name: hook
     for hook in (
         Hook(
             "ironic-maintenance",
-            ("openstack", "baremetal", "node", "maintenance", "set", "{node}", "--reason", "{reason}"),
+            ("baremetal", "node", "maintenance", "set", "{node}", "--reason", "{reason}"),
             (*_SHOW, "maintenance"),
             _in_maintenance,
             _IRONIC_NAME,
@@ -106,7 +107,7 @@ SHIPPED: Final[Mapping[str, Hook]] = {
         Hook(
             "ironic-hold",
             (
-                *("openstack", "baremetal", "node", "clean", "{node}"),
+                *("baremetal", "node", "clean", "{node}"),
                 *("--clean-steps", '[{"interface": "deploy", "step": "hold"}]'),
             ),
             (*_SHOW, "provision_state"),
@@ -179,17 +180,25 @@ def _one(hook: Hook, node: str, reason: str, *, apply: bool) -> Iterator[str]:
     if not apply:
         yield f"{clean(node)}: would run {shown}"
         return
-    if look:
-        try:
-            done = hook.done(programs.run(look, time_limit_s=TIME_LIMIT_S).stdout)
-        except msgspec.MsgspecError as error:
-            raise ProgramFailed(look[0], f"printed what cannot be read: {error}") from error
-        if done:
-            yield f"{clean(node)}: {hook.name}: done already"
-            return
+    if look and _is_done(hook, look):
+        yield f"{clean(node)}: {hook.name}: done already"
+        return
     finished = programs.run(act, time_limit_s=TIME_LIMIT_S)
-    yield f"{clean(node)}: ran {shown}"
+    yield f"{clean(node)}: ran {shown}" + (
+        "" if _is_done(hook, look) else "; it is NOT so yet: run it again to see"
+    )
     yield from _said(finished.stdout + finished.stderr)
+
+
+def _is_done(hook: Hook, look: Sequence[str]) -> bool:
+    """What the other side says; of a command that nobody can ask about, its exit status alone."""
+    if not look:
+        return True
+    said = programs.run(look, time_limit_s=TIME_LIMIT_S).stdout
+    try:
+        return hook.done(said)
+    except msgspec.MsgspecError as error:
+        raise ProgramFailed(look[0], f"printed what cannot be read: {error}") from error
 
 
 def _filled(hook: Hook, words: Iterable[str], node: str, reason: str) -> list[str]:
