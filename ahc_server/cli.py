@@ -23,6 +23,7 @@ COMMANDS = {
         "command",
         "measure a session's suspects again, and join both runs",
     ),
+    "discover": ("ahc_server.commands.discover", "command", "boot nodes from the network, and see who joins"),
     "gate": ("ahc_server.commands.gate", "command", "may this fleet, or this node, be deployed?"),
     "history": ("ahc_server.commands.history", "command", "when something changed, over many sessions"),
     "import": ("ahc_server.commands.import_", "command", "take results of others into the store"),

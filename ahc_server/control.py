@@ -18,6 +18,7 @@ import msgspec
 import zmq
 
 from ahc_agent.errors import CannotAnswer, ServerAway
+from ahc_agent.wire.messages import Identity
 from ahc_server.store.saved import Standing
 
 #: A plan of 1 MiB and a little; answers for 20,000 nodes.
@@ -80,9 +81,10 @@ class Submitted(Reply, kw_only=True, frozen=True):
 
 
 class Agents(Reply, kw_only=True, frozen=True):
-    """Machine → where it can be reached."""
+    """Machine → where it can be reached, and who it says it is."""
 
     machines: dict[str, list[str]]
+    identities: dict[str, Identity] = {}
 
 
 class Declined(Reply, kw_only=True, frozen=True):

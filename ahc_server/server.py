@@ -174,8 +174,10 @@ class Server:
             if isinstance(request, Repeat):
                 return self._repeat(request, now, sends)
             if isinstance(request, ListAgents):
+                here = self._hub.machines()
                 return Agents(
-                    machines={name: list(hello.addresses) for name, hello in self._hub.machines().items()}
+                    machines={name: list(hello.addresses) for name, hello in here.items()},
+                    identities={name: hello.identity for name, hello in here.items()},
                 )
             if isinstance(request, StatusOf):
                 return self._status(request.session)

@@ -151,16 +151,18 @@ def everything() -> Act:
     return act
 
 
-def to_network() -> Act:
-    """For ``ahc discover``: next boot from the network, and power on. One that runs already is told, not touched."""
+def to_network(*, restart: bool, settle_s: float = SETTLE_S) -> Act:
+    """For ``ahc discover``: next boot from the network, and power on. One that runs already is told and not touched, but with
+    ``restart``. Raises BmcRefused where power does not come on within ``settle_s``."""
 
     def act(bmc: Bmc) -> dict[str, Any]:
         found: dict[str, Any] = dict(zip(("uuid", "firmware"), bmc.about(), strict=True))
-        if bmc.power() == "on":
+        before = bmc.power()
+        if before == "on" and not restart:
             return {**found, "power": "on", "said": "was on already"}
         bmc.set_boot_device("network", always=False)
-        bmc.ask_power("on")
-        _await(bmc, "on", SETTLE_S)
+        bmc.ask_power("on" if before == "off" else "cycle")
+        _await(bmc, "on", settle_s)
         return {**found, "power": "on", "said": "powered on, from the network"}
 
     return act

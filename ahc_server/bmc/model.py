@@ -88,6 +88,28 @@ class Answers(msgspec.Struct, kw_only=True, frozen=True):
     nodes: list[Answer]
 
 
+#: See ``discover``.
+Outcome = Literal["joined", "another", "never", "off-again", "no-power", "silent", "locked", "untold"]
+
+
+class Arrival(msgspec.Struct, kw_only=True, frozen=True):
+    """What became of one node that was to be discovered. ``machine``: who joined."""
+
+    node: Text
+    address: Text
+    outcome: Outcome
+    why: str
+    machine: str | None = None
+
+
+class Arrivals(msgspec.Struct, kw_only=True, frozen=True):
+    """What ``ahc discover --format json`` prints. ``strangers``: machines that joined meanwhile and are nobody's."""
+
+    schema: str = "ahc.discover/1"
+    nodes: list[Arrival]
+    strangers: list[str] = []
+
+
 class OutOfBand(msgspec.Struct, kw_only=True, frozen=True):
     """What a session keeps of a machine's BMC. ``collected_at``: ISO 8601, UTC."""
 

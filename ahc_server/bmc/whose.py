@@ -7,7 +7,7 @@ GUID of their own, so that a GUID proves something only where it is that of a ma
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ahc_agent.wire.messages import Identity
@@ -74,7 +74,13 @@ def _those(machines: Mapping[str, Known], fits: Callable[[Known], bool]) -> set[
     return {machine for machine, known in machines.items() if fits(known)}
 
 
-def strangers(machines: Iterable[str], found: Iterable[Found]) -> list[str]:
-    """Machines that are nobody's."""
-    known = {each.machine for each in found}
-    return sorted(machine for machine in machines if machine not in known)
+def mismatch(target: Target, identity: Identity) -> str | None:
+    """What the nodes file says of a machine that this one does not have; None where all that both tell agrees."""
+    macs = {mac.lower() for mac in identity.macs}
+    if target.macs and macs and not macs & set(target.macs):
+        return f"it has none of the MAC addresses {', '.join(target.macs)}"
+    if target.serial is not None and identity.serial is not None and target.serial != identity.serial:
+        return f"its serial is {identity.serial}, not {target.serial}"
+    if target.uuid is not None and identity.uuid and identity.uuid.lower() not in spellings(target.uuid):
+        return f"its UUID is {identity.uuid}, not {target.uuid}"
+    return None

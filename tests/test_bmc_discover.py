@@ -1,0 +1,158 @@
+"""``ahc discover``: nodes are started from the network, and whoever joins is checked to be the one that was started."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ahc_agent.wire.messages import Identity
+from ahc_server.bmc import ask
+from ahc_server.bmc.discover import Discovered, watch_arrivals
+from ahc_server.bmc.link import load
+from ahc_server.bmc.model import Answer
+from ahc_server.bmc.secret import Secret
+from ahc_server.bmc.target import Login, Target
+from ahc_server.bmc.workers import ask_all
+from tests.bmc_helpers import PASSWORD, SIM, USER, Simulated, ipmi_sim, silent
+from tests.server_helpers import AHC, Stage, wait_for
+
+pytestmark = pytest.mark.skipif(SIM is None, reason="needs OpenIPMI's ipmi_sim (Debian: openipmi)")
+
+UUID = "a1b2c3d4-e5f6-0718-293a-4b5c6d7e8f90"
+MAC, OTHER_MAC = "aa:bb:cc:00:00:01", "aa:bb:cc:00:00:02"
+
+
+@pytest.fixture
+def bmc(tmp_path: Path) -> Iterator[Simulated]:
+    with ipmi_sim(tmp_path, sensors=False) as [one]:
+        yield one
+
+
+def target(bmc: Simulated, password: str = PASSWORD, **more: Any) -> Target:
+    return Target(node="n1", host="127.0.0.1", port=bmc.port, login=Login(USER, Secret(password)), **more)
+
+
+def discovered(
+    one: Target, bmc: Simulated, identity: Identity | None, *, restart: bool = False, settle_s: float = 5.0
+) -> Discovered:
+    """A machine that joins once it was started from the network."""
+
+    def agents() -> Mapping[str, Identity]:
+        started = bmc.power() == "1" and bmc.boot() == "pxe"
+        return {"m1": identity} if identity is not None and started else {}
+
+    def asked(act: ask.Act, some: list[Target]) -> list[Answer]:
+        return ask_all(some, ask.Ask(act), at_once=4, time_limit_s=60)
+
+    load([one])
+    return watch_arrivals(
+        [one],
+        asked(ask.to_network(restart=restart, settle_s=settle_s), [one]),
+        agents,
+        lambda some: asked(ask.status(), some),
+        before=frozenset(),
+        wait_s=0.5,
+        told=lambda _: None,
+        poll_s=0.05,
+    )
+
+
+def test_a_node_that_joins_is_known_by_its_mac_address(bmc: Simulated) -> None:
+    [arrival] = discovered(target(bmc, macs=(MAC,)), bmc, Identity(uuid="u", macs=[MAC])).arrivals
+    assert (arrival.outcome, arrival.machine) == ("joined", "m1")
+    assert "powered on, from the network; known by the MAC address" in arrival.why
+
+
+def test_it_is_known_by_the_guid_of_its_bmc_alone(bmc: Simulated) -> None:
+    [arrival] = discovered(target(bmc), bmc, Identity(uuid=UUID)).arrivals
+    assert (arrival.outcome, "GUID of its BMC" in arrival.why) == ("joined", True)
+
+
+def test_the_machine_behind_the_bmc_with_other_cards_than_the_nodes_file_says_is_another(
+    bmc: Simulated,
+) -> None:
+    [arrival] = discovered(target(bmc, macs=(MAC,)), bmc, Identity(uuid=UUID, macs=[OTHER_MAC])).arrivals
+    assert arrival.outcome == "another"
+    assert f"it has none of the MAC addresses {MAC}" in arrival.why
+
+
+def test_one_that_never_joins_is_told_with_its_power_state_and_strangers_are_named(bmc: Simulated) -> None:
+    found = discovered(target(bmc, macs=(MAC,)), bmc, Identity(uuid="another", macs=[OTHER_MAC]))
+    assert found.arrivals[0].outcome == "never"
+    assert "power is on, and it did not join within 0.5 s: check boot order" in found.arrivals[0].why
+    assert found.strangers == ["m1"]
+
+
+def test_power_that_does_not_come_on(bmc: Simulated) -> None:
+    (bmc.folder / "stuck").touch()
+    [arrival] = discovered(target(bmc, macs=(MAC,)), bmc, None, settle_s=0.5).arrivals
+    assert arrival.outcome == "no-power"
+    assert "power is not on" in arrival.why
+
+
+def test_a_wrong_password_and_a_silent_bmc(bmc: Simulated) -> None:
+    assert discovered(target(bmc, "wrong"), bmc, None).arrivals[0].outcome == "locked"
+    assert bmc.power() == "0"
+    with silent() as port:
+        gone = Simulated(port, bmc.folder)
+        assert discovered(target(gone), gone, None).arrivals[0].outcome == "silent"
+
+
+def test_a_node_that_is_on_is_left_alone_but_with_restart(bmc: Simulated) -> None:
+    (bmc.folder / "power").write_text("1\n")
+    one = target(bmc, macs=(MAC,))
+    assert discovered(one, bmc, None).arrivals[0].why.startswith("was on already")
+    assert bmc.boot() == "none"
+    assert discovered(one, bmc, Identity(macs=[MAC]), restart=True).arrivals[0].outcome == "joined"
+    assert bmc.boot() == "pxe"
+
+
+def test_the_command_with_a_real_server_and_a_real_agent(bmc: Simulated, tmp_path: Path) -> None:
+    nodes = tmp_path / "nodes.json"
+    nodes.write_text(
+        json.dumps(
+            {"nodes": [{"name": "n1", "pm_addr": bmc.address, "pm_user": USER, "pm_password": PASSWORD}]}
+        )
+    )
+    nodes.chmod(0o600)
+    with Stage(tmp_path) as stage:
+        stage.serve()
+        asking = subprocess.Popen(
+            [*AHC, "--store", str(stage.store), "discover", str(nodes), "--wait", "120", "--format", "json"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parent.parent,
+            env=dict(os.environ),
+        )
+        try:
+            wait_for(lambda: bmc.power() == "1", 90.0)
+            stage.agent("n1")
+            out, err = asking.communicate(timeout=180)
+        finally:
+            asking.kill()
+            asking.wait()
+    assert asking.returncode == 0, err
+    [node] = json.loads(out)["nodes"]
+    assert (node["outcome"], node["machine"]) == ("joined", "n1")
+    assert PASSWORD not in out + err
+
+
+def test_without_a_server_nothing_is_powered_on(bmc: Simulated, tmp_path: Path) -> None:
+    nodes = tmp_path / "nodes.yaml"
+    nodes.write_text(f"nodes: [{{name: n1, pm_addr: '{bmc.address}', pm_user: u, pm_password: p}}]\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "ahc_server", "--store", str(tmp_path / "no.db"), "discover", str(nodes)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 3
+    assert bmc.power() == "0"
