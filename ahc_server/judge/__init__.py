@@ -48,6 +48,7 @@ from ahc_server.judge.rounds import Round, round_notes, rounds_of
 from ahc_server.judge.stalls import stalled_flows
 from ahc_server.judge.suspects import GroupTest, examine
 from ahc_server.judge.thresholds import SHIPPED, Tables
+from ahc_server.judge.unexplained import unexplained
 from ahc_server.judge.wires import with_wires
 from ahc_server.rounds.unseen import unseen, unsettled
 from ahc_server.session import NodeRecord, Session
@@ -165,6 +166,7 @@ def judge(session: Session, *, generated_at: str, limits: Tables | None = None) 
             *ramps.notes,
             *notes(runs, fleet.names),
             *round_notes(rounds),
+            *unexplained(runs, fleet.names, {each.job for each in rounds}),
             *again.notes(),
         ],
         rampups=ramps.rampups or msgspec.UNSET,
