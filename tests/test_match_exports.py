@@ -101,6 +101,13 @@ def test_the_text_ends_with_what_is_not_yet_as_the_profile_wants_it(ahc: Ahc) ->
     assert "bmc address" not in out
 
 
+def test_the_json_form_holds_it_as_data(ahc: Ahc) -> None:
+    _, out, _ = _match(ahc, "json")
+    drifts = json.loads(out)["drifts"]
+    assert [drift["node"] for drift in drifts] == ["SN0001", "SN0002", "SN0003"]
+    assert (drifts[0]["name"], drifts[0]["expected"], drifts[0]["found"]) == ("bios", ">=2.20", "2.19.1")
+
+
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [

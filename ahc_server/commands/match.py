@@ -149,12 +149,12 @@ def match_profiles(session: Session, folder: Path | None) -> Matches:
 def _draw(
     form: str, session: Session, matches: Matches, full: bool, only: str | None, *, to_file: bool
 ) -> str:
-    """As text or as ``ahc.match/1``; the text tells what the machines are not yet as their profiles want them."""
+    """As text or as ``ahc.match/1``; both tell what the machines are not yet as their profiles want them."""
     from ahc_server.profiles.draw import draw_json, draw_text
-    from ahc_server.readystate import compare
+    from ahc_server.readystate import compare, with_drifts
 
     if form == "json":
-        return draw_json(matches)
+        return draw_json(with_drifts(matches, _inventories(session)))
     terminal = sys.stdout.isatty() and not to_file
     width = shutil.get_terminal_size((_PIPE_WIDTH, 24)).columns if terminal else _PIPE_WIDTH
     drifts = [

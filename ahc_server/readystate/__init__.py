@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+import msgspec
+
 from ahc_agent.facts import Inventory
 from ahc_server.judge.model import Component, Finding
 from ahc_server.profiles.model import Matches, NodeMatch
 from ahc_server.readystate import bios, bmc, firmware, raid
-from ahc_server.readystate.model import Drift, Want
+from ahc_server.readystate.model import Drift, ReadyMatches, Want
 
-__all__ = ["Drift", "compare", "findings"]
+__all__ = ["Drift", "compare", "findings", "with_drifts"]
 
 #: One table: what looks at a match's wishes.
 _LOOKS = (firmware.look, bios.look, raid.look, bmc.look)
@@ -33,6 +35,11 @@ def compare(matches: Matches, inventories: Mapping[str, Inventory]) -> list[Drif
             inventory = inventories.get(match.id) or Inventory(collected_at="")
             drifts += [_drift(match, want) for want in wants(match, inventory) if want.state != "met"]
     return drifts
+
+
+def with_drifts(matches: Matches, inventories: Mapping[str, Inventory]) -> ReadyMatches:
+    """The matches with their drifts, for the JSON form."""
+    return ReadyMatches(**msgspec.structs.asdict(matches), drifts=compare(matches, inventories))
 
 
 def wants(match: NodeMatch, inventory: Inventory) -> list[Want]:

@@ -7,6 +7,8 @@ from typing import Literal
 
 import msgspec
 
+from ahc_server.profiles.model import Matches
+
 Subject = Literal["firmware", "bios", "raid", "bmc"]
 State = Literal["met", "drift", "unknown"]
 
@@ -41,6 +43,12 @@ class Drift(msgspec.Struct, kw_only=True, frozen=True):
         found = self.found if self.found is not None else "not told by the machine"
         note = f" ({self.note})" if self.note else ""
         return f"{self.subject} {self.name}: {self.profile} wants {self.expected}, found {found}{note}"
+
+
+class ReadyMatches(Matches, kw_only=True, frozen=True):
+    """``ahc.match/1`` with what the machines are not yet as their profiles want them."""
+
+    drifts: list[Drift]
 
 
 def told(
