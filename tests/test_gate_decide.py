@@ -242,6 +242,11 @@ def test_what_a_node_lacks_can_be_waived_and_what_the_session_lacks_cannot() -> 
         SESSION, nodes=[replace(SESSION.nodes[0], lost="gone", inventory=None), *SESSION.nodes[1:]]
     )
     assert ask(passed(lost, [not_measured("n1")], n1="unknown"), waiver("node: n1")).state == "open"
+    assert ask(passed(SESSION), "expected: 7\n" + waiver("kind: vanished")).state == "closed"
+    assert (
+        ask(passed(SESSION), "measured: {network: any}\n" + waiver("kind: not-measured")).state
+        == "cannot tell"
+    )
     unfinished = replace(SESSION, state="running")
     every_kind = waiver("kind: not-measured") + "- {component: system, who: A, why: B, until: 2024-06-01}\n"
     assert ask(passed(unfinished), every_kind).state == "cannot tell"
