@@ -83,9 +83,7 @@ class _Search:
             place += 1
             if answered.fit is None:
                 blurred = blurred or (requirement, answered)
-            elif len(answered.bindings) == 1:
-                bound = {**bound, **answered.bindings[0]} if answered.bindings[0] else bound
-            else:
+            elif answered.bindings:
                 return any(self.run(place, {**bound, **each}, blurred) for each in answered.bindings)
         if blurred is None:
             self.bound = bound

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 from msgspec import inspect
@@ -60,7 +61,7 @@ def vocabulary() -> Mapping[str, Fact]:
     facts["disks"] = Fact("disks", TEXT, _disks, parts=facts["disks"].parts)
     facts["nics"] = Fact("nics", TEXT, _nics, parts=facts["nics"].parts)
     facts["gpus"] = Fact("gpus", TEXT, _gpus, parts=facts["pci"].parts)
-    finding = _fields(inspect.type_info(Finding), "", lambda each: each)
+    finding = _fields(inspect.type_info(Finding), "", _itself)
     facts["findings"] = Fact("findings", TEXT, _findings, parts=finding)
     facts["id"] = Fact("id", TEXT, lambda subject: subject.id)
     facts["group"] = Fact("group", TEXT, lambda subject: subject.group)
@@ -84,7 +85,7 @@ def _fields(struct: inspect.Type, prefix: str, base: Get) -> dict[str, Fact]:
             item = _bare(kind.item_type)
             told = _told(name, get)
             if isinstance(item, inspect.StructType):
-                parts = _fields(item, "", lambda each: each)
+                parts = _fields(item, "", _itself)
                 found[name] = Fact(name, TEXT, told, parts=_named(parts, name))
             else:
                 found[name] = Fact(name, _kind(name, item), told, is_list=True)
@@ -122,7 +123,14 @@ def _kind(name: str, kind: inspect.Type) -> Kind:
     return TEXT
 
 
+def _itself(part: Any) -> Any:
+    return part
+
+
 def _getter(base: Get, name: str) -> Get:
+    if base is _itself:
+        return attrgetter(name)
+
     def get(of: Any) -> Any:
         inner = base(of)
         return None if inner is None else getattr(inner, name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
 
 import numpy as np
 
@@ -96,8 +97,6 @@ def _metrics(requires: Sequence[Requirement]) -> list[str]:
 
 
 def _has(subject: Subject, metric: str) -> bool:
-    from fnmatch import fnmatchcase
-
     return any(fnmatchcase(name, metric) for name in subject.readings)
 
 

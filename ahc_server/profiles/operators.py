@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -137,6 +137,12 @@ class Comparison:
     operator: Operator
     operands: tuple[Operand, ...]
     joint: str = ", "
+    #: The operands' values, where none of them depends on the node: most do not, and parts are many.
+    _constants: list[Any] | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        if all(each.ref is None for each in self.operands):
+            object.__setattr__(self, "_constants", [each.value for each in self.operands])
 
     @property
     def words(self) -> str:
@@ -148,9 +154,11 @@ class Comparison:
     def ask(self, value: Any, at: At) -> Kleene:
         if value is None or (self.operator.takes == "pattern" and len(value) > TEXT_LIMIT):
             return None
-        to = [each.get(at) for each in self.operands]
-        if None in to:
-            return None
+        to = self._constants
+        if to is None:
+            to = [each.get(at) for each in self.operands]
+            if None in to:
+                return None
         return self.operator.holds(value, to)
 
 

@@ -6,9 +6,11 @@ A requirement answers with True, False or None (cannot be told), and says what w
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import lru_cache
+from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
 from ahc_agent.order import natural_order
@@ -31,12 +33,12 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """``bindings``: where it fits, the ways in which its variables can be bound, the preferred one first."""
+    """``bindings``: where it fits, the ways in which its variables can be bound, the preferred one first; none: it has none."""
 
     fit: Kleene
     expected: str = ""
     found: str = ""
-    bindings: tuple[dict[str, Part], ...] = ({},)
+    bindings: Iterable[dict[str, Part]] = ()
 
 
 _YES = Answered(True)
@@ -102,7 +104,14 @@ def fields_words(fields: Fields) -> str:
 
 
 def _ask_fields(fields: Fields, item: Any, at: At) -> Kleene:
-    return all_of(test.ask(fact.get(item), at) for fact, test in fields.values())
+    told: Kleene = True
+    for fact, test in fields.values():
+        answer = test.ask(fact.get(item), at)
+        if answer is False:
+            return False
+        if answer is None:
+            told = None
+    return told
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +143,7 @@ class PartsRequirement:
         return f"{self.fact.name}: {', '.join(said)}"
 
     def ask(self, at: At) -> Answered:
-        items = self.fact.get(at.subject)
+        items = _sorted_parts(self.fact, at)
         if items is None:
             return Answered(None, self.words.partition(": ")[2], _NOT_TOLD)
         if self.variables:
@@ -147,8 +156,11 @@ class PartsRequirement:
                 return answered
         if not self.variables:
             return _YES
-        bindings = tuple(self._bindings(sure, at))
-        return Answered(True, bindings=bindings) if bindings else Answered(None, "a part to bind", _NOT_TOLD)
+        bindings = self._bindings(sure)
+        first = next(bindings, None)
+        if first is None:
+            return Answered(None, "a part to bind", _NOT_TOLD)
+        return Answered(True, bindings=chain((first,), bindings))
 
     def _questions(self, chosen: Chosen, sure: list[Any], at: At) -> Iterator[Answered]:
         maybe = [item for item, answer in chosen if answer is None]
@@ -214,14 +226,14 @@ class PartsRequirement:
         reasons = [f"{count} × {reason}" if count > 1 else reason for reason, count in why.most_common(2)]
         return f"{text} ({'; '.join(reasons)})" if reasons else text
 
-    def _bindings(self, sure: list[Any], at: At) -> Iterator[dict[str, Part]]:
+    def _bindings(self, ordered: list[Any]) -> Iterator[dict[str, Part]]:
         """The preferred parts first: in the order of their names."""
-        ordered = sorted(sure, key=lambda item: natural_order(label(item)))
         of = self.fact.name
         if self.same:
-            groups = Counter(key for item in ordered if None not in (key := _key(self.same, item)))
+            keys = [_key(self.same, item) for item in ordered]
+            groups = Counter(key for key in keys if None not in key)
             best = groups.most_common(1)[0][0] if groups else None
-            ordered = [item for item in ordered if best is None or _key(self.same, item) == best]
+            ordered = [item for item, key in zip(ordered, keys, strict=True) if best in (None, key)]
         if self.different:
             first = {_key(self.different, item): item for item in reversed(ordered)}
             ordered = [item for key, item in reversed(first.items()) if None not in key]
@@ -244,8 +256,17 @@ class PartsRequirement:
             yield variable.name, Part(ordered, of, ",".join(part.shown for part in parts))
 
 
+def _sorted_parts(fact: Fact, at: At) -> list[Any] | None:
+    known = at.subject.sorted_parts
+    if fact.name not in known:
+        items = fact.get(at.subject)
+        known[fact.name] = None if items is None else sorted(items, key=lambda item: _order(label(item)))
+    found: list[Any] | None = known[fact.name]
+    return found
+
+
 def _key(fields: Sequence[Fact], item: Any) -> tuple[Any, ...]:
-    return tuple(fact.get(item) for fact in fields)
+    return tuple([fact.get(item) for fact in fields])
 
 
 def _listed(facts: Sequence[Fact]) -> str:
@@ -283,13 +304,13 @@ class MeasuredRequirement:
             return Answered(None, self.test.words, "not measured")
         if self.over in ("sum", "mean"):
             readings = [_together(readings, self.metric, 1 if self.over == "sum" else len(readings))]
-        answers = [(each, self.test.ask(each.value, replace(at, reading=each))) for each in readings]
+        answers = [(each, self.test.ask(each.value, At(at.subject, at.bound, each))) for each in readings]
         fit = (any_of if self.over == "any" else all_of)(answer for _, answer in answers)
         if fit:
             return _YES
         bad, answer = min(answers, key=lambda each: (each[1] is None, each[1] is True, each[0].value))
         where = f" ({bad.name})" if bad.name != self.metric else ""
-        expected = self.test.told(replace(at, reading=bad))
+        expected = self.test.told(At(at.subject, at.bound, bad))
         if answer is None:
             return Answered(
                 fit, expected, f"{show(bad.value, self.kind)}{where}, with too few peers to compare"
@@ -301,10 +322,15 @@ class MeasuredRequirement:
         return [
             reading
             for name, readings in at.subject.readings.items()
-            if fnmatchcase(name, self.metric)
+            if _is_meant(name, self.metric)
             for reading in readings
             if (self.job is None or reading.job == self.job) and (wanted is None or reading.part in wanted)
         ]
+
+
+#: Metrics have the same names on most nodes.
+_is_meant = lru_cache(maxsize=65_536)(fnmatchcase)
+_order = lru_cache(maxsize=65_536)(natural_order)
 
 
 def _together(readings: Sequence[Reading], name: str, by: int) -> Reading:
