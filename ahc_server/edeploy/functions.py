@@ -15,11 +15,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from ahc_agent.errors import AhcError
-from ahc_server.profiles.patterns import read_pattern
+from ahc_server.profiles import patterns
 
 #: What stands in a line: text, or a number or truth value where the file has it without quotes.
 Word = str | int | float | bool | None
@@ -30,6 +31,10 @@ _LONGEST = 4096
 _MOST_WAYS = 10**8
 _MOST_NESTING = 8
 _COMMA = re.compile(r"\s*,\s*")
+
+#: The same few are asked of every machine.
+_pattern = lru_cache(maxsize=1024)(patterns.read_pattern)
+_network = lru_cache(maxsize=1024)(IPv4Network)
 
 
 class Refused(AhcError):
@@ -108,7 +113,7 @@ def _regexp(found: str, pattern: Any) -> bool:
     """Sought anywhere in the text. Patterns that could take forever are refused."""
     if not isinstance(pattern, str):
         raise TypeError("a pattern is expected")
-    compiled = read_pattern(pattern)
+    compiled = _pattern(pattern)
     repeats = sum(pattern.count(sign) for sign in "*+{")
     if len(found) > _LONGEST or len(found) ** (repeats + 1) > _MOST_WAYS:
         raise ValueError("too long a text for so many repeats")
@@ -122,7 +127,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "le": lambda found, limit: float(found) <= float(limit),
     "range": _range,
     "in": lambda found, *words: found in words,
-    "network": lambda found, network: IPv4Address(found) in IPv4Network(network),
+    "network": lambda found, network: IPv4Address(found) in _network(network),
     "regexp": _regexp,
     "not": lambda _found, said: not said,
     "and": lambda _found, left, right: left and right,

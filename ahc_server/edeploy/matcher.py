@@ -11,8 +11,10 @@ What is still too much is refused.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from operator import itemgetter
 
 from ahc_server.edeploy.functions import Refused, Word
 from ahc_server.edeploy.spec import Candidate, Line, Spec
@@ -28,16 +30,28 @@ class Machine:
 
     def __init__(self, lines: Sequence[Line]) -> None:
         self.lines = lines
-        self._by: dict[tuple[int, ...], dict[tuple[Word, ...], list[int]]] = {}
+        self._by: dict[tuple[int, ...], dict[object, list[int]]] = {}
+        self._all = list(range(len(lines)))
 
     def having(self, fixed: tuple[int, ...], words: Sequence[str]) -> list[int]:
         """Numbers of the lines that have these words in these places."""
+        if not fixed:
+            return self._all
+        key = _key(fixed)
         table = self._by.get(fixed)
         if table is None:
             table = self._by[fixed] = {}
-            for number, line in enumerate(self.lines):
-                table.setdefault(tuple([line[place] for place in fixed]), []).append(number)
-        return table.get(tuple([words[place] for place in fixed]), [])
+            for number, found in enumerate(map(key, self.lines)):
+                if found in table:
+                    table[found].append(number)
+                else:
+                    table[found] = [number]
+        return table.get(key(words), [])
+
+
+@lru_cache(maxsize=16)
+def _key(fixed: tuple[int, ...]) -> Callable[[Sequence[Word]], object]:
+    return itemgetter(*fixed)
 
 
 @dataclass(frozen=True, slots=True)
