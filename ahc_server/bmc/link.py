@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from ahc_server.bmc.errors import BmcCannot
 from ahc_server.bmc.model import Event, Fru, Power, Reading
 from ahc_server.bmc.target import Target
 
@@ -42,13 +41,17 @@ class Bmc(Protocol):
 def connect(target: Target) -> AbstractContextManager[Bmc]:
     """Log in. Raises BmcError."""
     if target.speaks == "redfish":
-        raise BmcCannot("Redfish is not spoken yet")
+        from ahc_server.bmc.redfish import connected as by_redfish
+
+        return by_redfish(target)
     from ahc_server.bmc.ipmi import connected as by_ipmi
 
     return by_ipmi(target)
 
 
 def load(targets: list[Target]) -> None:
-    """Import the libraries that these targets need: once, before processes are forked. Raises BmcError."""
+    """Import the libraries that these targets need: once, before any process is forked. Raises CannotAnswer."""
     if any(target.speaks == "ipmi" for target in targets):
         import pyghmi.ipmi.command  # noqa: F401
+    if any(target.speaks == "redfish" for target in targets):
+        import ahc_server.bmc.redfish  # noqa: F401
