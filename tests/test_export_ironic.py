@@ -283,10 +283,12 @@ def test_ironics_own_engine_finds_the_machines_of_a_rule_and_writes_braces_as_th
     actions = pytest.importorskip("ironic.common.inspection_rules.actions", reason=ABSENT)
     operators = pytest.importorskip("ironic.common.inspection_rules.operators")
     yields = Yields(capabilities={"disk": "{node.driver_info}"})
-    (rule,), _ = _rules(matches(match("SN0001", yields=yields)))
+    inventories = fleet(1)
+    inventories["SN0001"].system.serial = "{node.driver_info}"
+    (rule,), _ = _rules(matches(match("SN0001", yields=yields)), inventories)
     (condition,) = rule["conditions"]
     task = SimpleNamespace(node=SimpleNamespace(driver_info={"ipmi_password": "s3cret"}))
-    for serial, met in (("SN0001", True), ("SN0002", False)):
+    for serial, met in (("{node.driver_info}", True), ("SN0002", False)):
         inventory = {"system_vendor": {"serial_number": serial}}
         operator = operators.get_operator(condition["op"])()
         assert operator.check_condition(task, condition, inventory, {}) is met
@@ -301,6 +303,27 @@ def test_ironics_own_engine_finds_the_machines_of_a_rule_and_writes_braces_as_th
 def test_an_ironic_that_is_not_there_cannot_answer(cloud: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OS_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(CannotAnswer, match="Ironic"):
+        _send(matches(match("SN0001")))
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"OS_CLOUD": "no-such-cloud"},
+        {"OS_AUTH_URL": "http://127.0.0.1:9/v3"},
+        {"OS_ENDPOINT": "http://127.0.0.1:9", "OS_AUTH_TYPE": "no-such-plugin"},
+    ],
+)
+def test_a_cloud_that_is_not_set_up_is_told_in_a_sentence(
+    variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if ABSENT:
+        pytest.skip(ABSENT)
+    for name in ("OS_CLOUD", "OS_AUTH_URL", "OS_ENDPOINT", "OS_AUTH_TYPE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises((UsageError, CannotAnswer), match="Ironic: "):
         _send(matches(match("SN0001")))
 
 

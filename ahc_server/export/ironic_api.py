@@ -48,11 +48,13 @@ def connect() -> Connection:
         )
     try:
         import openstack
+        from keystoneauth1.exceptions import ClientException
+        from openstack.exceptions import SDKException
     except ImportError as error:
         raise UsageError("to talk to Ironic: pip install 'ahc[ironic]' (openstacksdk)") from error
     try:
         return openstack.connect(app_name="ahc")
-    except Exception as error:  # configuration and plugins of any kind: each has an exception of its own
+    except (SDKException, ClientException, OSError) as error:
         raise UsageError(f"Ironic: {_words(error)}") from error
 
 
@@ -61,6 +63,7 @@ def read(connection: Connection) -> Document:
     from keystoneauth1.exceptions import ClientException
     from openstack.exceptions import SDKException
 
+    baremetal = _log_in(connection)
     try:
         nodes = [
             {
@@ -72,15 +75,24 @@ def read(connection: Connection) -> Document:
                 "driver_info": node.driver_info or {},
                 "resource_class": node.resource_class,
             }
-            for node in connection.baremetal.nodes(details=True)
+            for node in baremetal.nodes(details=True)
         ]
         ports = [
-            {"address": port.address, "node_uuid": port.node_id}
-            for port in connection.baremetal.ports(details=True)
+            {"address": port.address, "node_uuid": port.node_id} for port in baremetal.ports(details=True)
         ]
     except (SDKException, ClientException) as error:
         raise CannotAnswer(f"Ironic: {_words(error)}") from error
     return Document("Ironic", {"nodes": nodes, "ports": ports})
+
+
+def _log_in(connection: Connection) -> Any:
+    """The part of the connection that is Ironic; the first use of it logs in. Raises CannotAnswer."""
+    try:
+        return connection.baremetal
+    except (
+        Exception
+    ) as error:  # keystoneauth's plugins say of a missing password "Exception" and nothing else
+        raise CannotAnswer(f"Ironic: {_words(error)}") from error
 
 
 def send(connection: Connection, changes: Iterable[Change]) -> Sent:
