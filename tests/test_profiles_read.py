@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import msgspec
@@ -11,8 +12,11 @@ from ahc_agent.errors import FileFormatError, UsageError
 from ahc_agent.facts import Inventory
 from ahc_server.profiles.facts import DERIVED, vocabulary
 from ahc_server.profiles.model import Yields
+from ahc_server.profiles.operators import LIST_OPERATORS, NESTED, OPERATORS
 from ahc_server.profiles.profile import Quota
 from ahc_server.profiles.read import parse_profile, read_profiles
+from ahc_server.profiles.read_requires import BLOCK, METRICS
+from tests.conftest import REPOSITORY
 from tests.profile_helpers import subject
 
 START = "profile: p\nrequires:\n"
@@ -167,3 +171,21 @@ def test_the_vocabulary_follows_the_structs_of_the_inventory() -> None:
     assert disks is not None and disks["smart.power_on_hours"].kind.of == "number"
     nics = facts["nics"].parts
     assert nics is not None and {"lldp.system_name", "addresses"} <= set(nics)
+
+
+def test_what_the_documentation_shows_can_be_read() -> None:
+    """The whole profile, and every example of an operator in a table or a sentence."""
+    page = (REPOSITORY / "docs" / "profiles.md").read_text()
+    whole = page.split("```yaml\n")[1].split("```")[0]
+    assert parse_profile(whole, "docs/profiles.md").name == "ceph-storage"
+    examples = re.findall(r"`((?:[a-z_]+\.)?[a-z_]+: (?:\{[^`]+\}|\[[^`]+\]|x86_64))`", page)
+    assert len(examples) > 12
+    for example in examples:
+        parse_profile(f"profile: p\nrequires:\n  - {example}\n", example)
+
+
+def test_the_documentation_names_every_derived_fact_and_operator() -> None:
+    page = (REPOSITORY / "docs" / "profiles.md").read_text()
+    named = set(re.findall(r"`([a-z0-9_.-]+)`", page))
+    assert {*DERIVED, *OPERATORS, *LIST_OPERATORS, *NESTED, *BLOCK} <= named
+    assert all(f"`{name}`" in page for name in METRICS)
