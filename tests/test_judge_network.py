@@ -78,6 +78,24 @@ def test_a_pair_that_connects_but_carries_nothing_is_a_finding_about_the_pair() 
     assert "MTU" in found.summary
 
 
+def test_one_flow_that_stalled_once_accuses_nobody_and_is_said() -> None:
+    fleet = Fleet(5).network()
+    for number, record in enumerate(fleet.outcomes):
+        pair = record.outcome.pair
+        assert pair is not None
+        flows = [
+            replace(flow, bytes_per_s=0.0) if (flow.source, flow.destination) == ("n2", "n4") else flow
+            for flow in pair.flows
+        ]
+        outcome = TaskOutcome(status="ok", pair=replace(pair, flows=flows))
+        fleet.outcomes[number] = dataclasses.replace(record, outcome=outcome)
+    report = judge_session(fleet.session(), generated_at="")
+    [found] = report.findings
+    assert (found.element, found.kind, found.severity) == ("pair:n2-n4", "not-measured", "info")
+    assert found.summary.startswith("from n2 to n4 nothing came through")
+    assert report.counts.passed == 5
+
+
 def test_a_pair_that_cannot_connect_is_a_finding_about_the_pair() -> None:
     [found] = findings(Fleet(5).network(cut=[("n4", "n2")]))
     assert found.element == "pair:n2-n4"

@@ -1,4 +1,8 @@
-"""Where nothing came through: a finding per node that reaches nobody, per leaf, or per pair."""
+"""Where nothing came through: a finding per node that reaches nobody, per leaf, or per pair.
+
+One flow of one test that carried nothing, while the other way did, is no proof of a broken connection: behind a full uplink
+the first packets of a short test may all be lost. That is said, and accuses nobody.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +28,33 @@ def broken_connections(
             said.setdefault(pair, text)
         for each in answer.culprits:
             if each.witness == "dead":
-                finding = _finding(each, run, names, said)
+                finding = _stalled(each, run, names) or _finding(each, run, names, said)
                 found.setdefault(finding.element, finding)
                 if each.kind == "node" and each.way is None:
                     isolated.update(each.nodes)
     return list(found.values()), isolated
+
+
+def _stalled(each: Culprit, run: PairRun, names: Sequence[str]) -> Finding | None:
+    """Of a single flow of two nodes that carried nothing, where the other way did; None for all else."""
+    if each.kind != "pair" or len(each.flows) != 1:
+        return None
+    flow = int(each.flows[0])
+    source, destination = int(run.flows.source[flow]), int(run.flows.destination[flow])
+    back = (run.flows.source == destination) & (run.flows.destination == source) & (run.flows.rate > 0)
+    if not back.any():
+        return None
+    one, other = names[source], names[destination]
+    return Finding(
+        element=f"pair:{names[each.nodes[0]]}-{names[each.nodes[1]]}",
+        nodes=[names[row] for row in each.nodes],
+        component="network",
+        kind="not-measured",
+        direction=None,
+        severity="info",
+        summary=f"from {one} to {other} nothing came through in the one test of it, though the other way did and both reach "
+        f"others: a stall, or a bad path; measure this pair again",
+    )
 
 
 def _finding(each: Culprit, run: PairRun, names: Sequence[str], said: dict[tuple[int, int], str]) -> Finding:
