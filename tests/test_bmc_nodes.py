@@ -46,6 +46,20 @@ def test_an_instackenv_as_a_registration_leaves_it_is_read(tmp_path: Path) -> No
     assert warnings == []
 
 
+def test_a_bare_list_is_read_too(tmp_path: Path) -> None:
+    path = tmp_path / "nodes.json"
+    path.write_text(json.dumps([node(name="a")]))
+    assert read_nodes(path, Credentials())[0][0].node == "a"
+
+
+@pytest.mark.parametrize("text", ["nodes: {}", "nodes: []", "[]", "nodes: [7]", "x: 1", "7"])
+def test_what_is_no_list_of_nodes_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "nodes.yaml"
+    path.write_text(text)
+    with pytest.raises(FileFormatError):
+        read_nodes(path, USUAL)
+
+
 def test_yaml_and_redfish(tmp_path: Path) -> None:
     path = tmp_path / "nodes.yaml"
     path.write_text(

@@ -43,14 +43,9 @@ _SIZE_LIMIT_BYTES = 16 * 1024 * 1024
 def read_nodes(path: Path, credentials: Credentials) -> tuple[list[Target], list[str]]:
     """The BMCs of a file, and warnings about it. Raises FileFormatError, UsageError (no login for one of them)."""
     document = read_document(path, size_limit=_SIZE_LIMIT_BYTES)
-    top = document.section()
-    if not isinstance(top.plain.get("nodes"), list):
-        top.fail(
-            "nodes" if "nodes" in top.plain else None, "a list of nodes is expected under the key 'nodes'"
-        )
-    sections = [_node_section(document, place) for place in range(len(top.plain["nodes"]))]
+    sections = _node_sections(document)
     if not sections:
-        top.fail("nodes", "no nodes in it")
+        document.fail(("nodes",), "no nodes in it")
     targets = [_target(section, place, credentials) for place, section in enumerate(sections)]
     _refuse_twice(sections, targets)
     warnings = []
@@ -68,10 +63,16 @@ def from_addresses(addresses: Sequence[str], credentials: Credentials) -> list[T
     return targets
 
 
-def _node_section(document: Document, place: int) -> Section:
-    if not isinstance(document.plain["nodes"][place], dict):
-        document.fail(("nodes", place), "a mapping (key: value) is expected for each node")
-    return Section(document, ("nodes", place))
+def _node_sections(document: Document) -> list[Section]:
+    """The nodes of ``{"nodes": [...]}``, or of a bare list."""
+    above: tuple[str | int, ...] = () if isinstance(document.plain, list) else ("nodes",)
+    nodes = document.section().plain.get("nodes") if above else document.plain
+    if not isinstance(nodes, list):
+        document.fail(above, "a list of nodes is expected, bare or under the key 'nodes'")
+    for place, node in enumerate(nodes):
+        if not isinstance(node, dict):
+            document.fail((*above, place), "a mapping (key: value) is expected for each node")
+    return [Section(document, (*above, place)) for place in range(len(nodes))]
 
 
 def _target(section: Section, place: int, credentials: Credentials) -> Target:
