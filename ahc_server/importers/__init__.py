@@ -28,6 +28,9 @@ FORMATS: tuple[Format, ...] = (
     Format("eDeploy .hw", edeploy.knows_hw, edeploy.read_hw),
 )
 
+#: What comes as a whole, and not machine by machine (``dahc``, ``pairwise``).
+_WHOLE = ("DAHC result folders", "pairwise network results")
+
 #: Arrays, objects and values of a JSON file: what a small file can blow up to in memory.
 _MAX_CONTAINERS = 500_000
 _MAX_VALUES = 2_000_000
@@ -54,7 +57,7 @@ def read(candidate: Candidate) -> Iterator[tuple[Format, Source, Imported]]:
             raise Unrecognised(
                 source.file,
                 "no results of a machine in any format that is known" if text.strip() else "is empty",
-                remedy=f"known are: {', '.join(each.name for each in FORMATS)}",
+                remedy=f"known are: {', '.join([*(each.name for each in FORMATS), *_WHOLE])}",
             )
         yield form, source, form.read(source)
 
