@@ -84,6 +84,14 @@ def test_the_shipped_profiles_are_the_default(ahc: Ahc) -> None:
     assert status in (1, 3) and "ceph-storage" in out and "compute-numa" in out
 
 
+def test_a_report_names_the_profiles_where_it_is_asked_to(ahc: Ahc, tmp_path: Path) -> None:
+    folder = profiles(tmp_path / "p", one="quota: 1\nrequires: [memory.total_bytes: {at-least: 1 GiB}]")
+    _, out, _ = ahc("report", "--format", "json", "--profiles", folder)
+    assert [node["profile"] for node in json.loads(out)["nodes"]] == ["one", None, None]
+    _, out, _ = ahc("report", "--format", "json")
+    assert {node["profile"] for node in json.loads(out)["nodes"]} == {None}
+
+
 def test_wrong_use_and_no_data(ahc: Ahc, tmp_path: Path) -> None:
     bad = profiles(tmp_path / "p", bad="requires: [cpu.core: 1]")
     status, out, err = ahc("match", "--profiles", bad)

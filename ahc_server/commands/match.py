@@ -134,6 +134,7 @@ def command(
 
 def match_profiles(session: Session, folder: Path | None) -> Matches:
     """A session against the profiles of a folder, by default those that are shipped. Raises UsageError, FileFormatError."""
+    from ahc_server.collector import no_collector
     from ahc_server.judge import Judgement, judge
     from ahc_server.profiles.match import match_session
     from ahc_server.profiles.read import SHIPPED, read_profiles
@@ -143,7 +144,8 @@ def match_profiles(session: Session, folder: Path | None) -> Matches:
     def judged() -> Judgement:
         return judge(session, generated_at="")
 
-    return match_session(session, profiles, judged)
+    with no_collector():
+        return match_session(session, profiles, judged)
 
 
 def _draw(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
@@ -14,7 +15,7 @@ from ahc_agent.errors import NoData
 from ahc_server.collector import no_collector
 from ahc_server.commands.options import limits_option
 from ahc_server.ids import Prefer
-from ahc_server.judge import judge
+from ahc_server.judge import Judgement, judge
 from ahc_server.judge.model import Report
 from ahc_server.judge.thresholds import Tables
 from ahc_server.paths import Where
@@ -50,6 +51,13 @@ _PIPE_WIDTH = 120
 )
 @limits_option
 @click.option(
+    "--profiles",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Also which profile of this folder each node serves in (in the JSON: nodes[].profile).",
+)
+@click.option(
     "--unique-id",
     type=click.Choice(["serial", "uuid", "mac"]),
     default="serial",
@@ -68,6 +76,7 @@ def command(
     full: bool,
     fail_on: str | None,
     limits: Tables | None,
+    profiles: Path | None,
     unique_id: str,
 ) -> None:
     """Who is different from its peers, how much, and what to check.
@@ -83,6 +92,8 @@ def command(
         raise NoData(f"session {session.name} has no nodes")
     with no_collector():
         judgement = judge(session, generated_at=newest_time(session), limits=limits)
+        if profiles is not None:
+            judgement = _with_profiles(judgement, session, profiles)
     sections = Sections(groups=groups, categories=categories, outliers=outliers, full=full)
     inventories = {record.node: record.inventory for record in session.nodes if record.inventory is not None}
     terminal = output is None and sys.stdout.isatty()
@@ -95,6 +106,15 @@ def command(
     status = exit_status(judgement.report, fail_on)
     if status:
         click.get_current_context().exit(status)
+
+
+def _with_profiles(judgement: Judgement, session: Session, folder: Path) -> Judgement:
+    """The judgement whose report names each node's profile. Raises UsageError, FileFormatError."""
+    from ahc_server.profiles.match import match_session, with_profiles
+    from ahc_server.profiles.read import read_profiles
+
+    matches = match_session(session, read_profiles(folder), lambda: judgement)
+    return replace(judgement, report=with_profiles(judgement.report, matches))
 
 
 def exit_status(report: Report, fail_on: str | None) -> int:

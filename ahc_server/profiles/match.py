@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 
+import msgspec
 import numpy as np
 
 from ahc_server.judge import Judgement
+from ahc_server.judge.model import Report
 from ahc_server.profiles.ask import Asked, ask
 from ahc_server.profiles.assign import FREE, assign
 from ahc_server.profiles.fill import fill
@@ -47,6 +49,13 @@ def match_session(
         unfilled=matches.unfilled,
         notes=notes,
     )
+
+
+def with_profiles(report: Report, matches: Matches) -> Report:
+    """The report with each node's profile in it."""
+    chosen = {node.id: node.profile for node in matches.nodes}
+    nodes = [msgspec.structs.replace(node, profile=chosen.get(node.id)) for node in report.nodes]
+    return msgspec.structs.replace(report, nodes=nodes)
 
 
 def match_subjects(session: str, subjects: Sequence[Subject], profiles: Sequence[Profile]) -> Matches:
