@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -153,3 +155,42 @@ def test_a_bmc_address_that_two_machines_tell_decides_nothing() -> None:
         assert inventory.bmc is not None
         inventory.bmc.address = "10.0.0.1"
     assert pair([_one(bmc="10.0.0.1")], inventories).node == {}
+
+
+_WORDS = {
+    "mac": [f"52:54:00:00:{number:02x}:01" for number in range(1, 5)],
+    "serial": [f"SN{number:04}" for number in range(1, 5)],
+    "bmc": [f"10.0.0.{number}" for number in range(1, 5)],
+    "name": [f"sn{number:04}" for number in range(1, 5)],
+}
+_REGISTRATIONS = st.lists(
+    st.fixed_dictionaries({}, optional={kind: st.sampled_from(words) for kind, words in _WORDS.items()}),
+    max_size=6,
+)
+
+
+@given(_REGISTRATIONS, st.randoms(use_true_random=False))
+def test_no_machine_is_matched_twice_and_the_order_of_registrations_changes_nothing(
+    registrations: list[dict[str, str]], chance: random.Random
+) -> None:
+    machines = [Registered(str(index), keys(**known)) for index, known in enumerate(registrations)]
+    pairing = pair(machines, fleet())
+    assert len(set(pairing.node.values())) == len(pairing.node)
+    assert len(pairing.notes) == len(machines) - len(pairing.node)
+    turned = list(enumerate(machines))
+    chance.shuffle(turned)
+    again = pair([machine for _, machine in turned], fleet())
+    assert {turned[place][0]: node for place, node in again.node.items()} == pairing.node
+
+
+@given(_REGISTRATIONS)
+def test_a_machine_is_matched_to_no_node_that_a_mac_serial_or_bmc_speaks_against(
+    registrations: list[dict[str, str]],
+) -> None:
+    pairing = pair([Registered("x", keys(**known)) for known in registrations], fleet())
+    for index, node in pairing.node.items():
+        known = registrations[index]
+        number = int(node[2:])
+        for kind in ("mac", "serial", "bmc"):
+            told = known.get(kind)
+            assert told is None or told == _WORDS[kind][number - 1] or told == _WORDS[kind][3]  # nobody's
