@@ -61,7 +61,7 @@ def test_sensors_and_events_reach_the_report_of_the_machine_whose_bmc_it_is(
         tmp_path / "s.db", Identity(serial="S1", uuid=UUID), Identity(serial="S2", uuid=UUID[:-1] + "1")
     )
     code, err = collected(store, "--bmc", bmc.address)
-    assert (code, "kept of 1 machines" in err) == (0, True)
+    assert (code, "kept what 1 of 1 BMCs said" in err) == (0, True)
     with Store(store) as opened:
         session = opened.load_session("rack7")
     [first, second] = session.nodes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -196,10 +197,47 @@ def test_workers_that_die_hang_or_refuse_are_told_apart_and_the_others_answer() 
                 raise BmcRefused("no")
         return Answer(node=target.node, address="a", power="on")
 
-    answers = ask_all(targets(5), work, at_once=2, time_limit_s=3)
+    answers = ask_all(targets(5), work, at_once=2, time_limit_s=6)
     troubles = [answer.failure.trouble if answer.failure is not None else None for answer in answers]
     assert troubles == ["mistake", "silent", "refused", None, None]
     assert [answer.node for answer in answers] == ["n0", "n1", "n2", "n3", "n4"]
+
+
+def test_twenty_are_asked_at_the_same_time() -> None:
+    """Nobody goes on before all twenty have begun: asked one after the other, none would ever end."""
+    begun, beginning = os.pipe()
+    waiting, going = os.pipe()
+
+    def work(target: Target) -> Answer:
+        os.write(beginning, b".")
+        os.read(waiting, 1)
+        return Answer(node=target.node, address="a")
+
+    def let_go() -> None:
+        for _ in range(20):
+            os.read(begun, 1)
+        os.write(going, b"." * 20)
+
+    thread = threading.Thread(target=let_go, daemon=True)
+    thread.start()
+    answers = ask_all(targets(20), work, at_once=20, time_limit_s=120)
+    thread.join()
+    assert [answer.failure for answer in answers] == [None] * 20
+    for pipe in (begun, beginning, waiting, going):
+        os.close(pipe)
+
+
+def test_no_more_are_asked_at_once_than_allowed(tmp_path: Path) -> None:
+    def work(target: Target) -> Answer:
+        mine = tmp_path / target.node
+        mine.touch()
+        number = len(list(tmp_path.iterdir()))
+        time.sleep(0.05)
+        mine.unlink()
+        return Answer(node=target.node, address="a", said=str(number))
+
+    answers = ask_all(targets(12), work, at_once=3, time_limit_s=120)
+    assert max(int(answer.said or "99") for answer in answers) <= 3
 
 
 def test_no_child_is_left_when_the_caller_is_interrupted() -> None:

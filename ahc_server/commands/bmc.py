@@ -215,7 +215,9 @@ def collect(where: Where, /, name: str, **who: Any) -> None:
         store.add_out_of_band(store.members(name).number, found.said)
     for sentence in found.left_out:
         click.echo(f"not kept: {sentence}", err=True)
-    click.echo(f"kept of {len(found.said)} machines; see: ahc report --session {name}", err=True)
+    click.echo(
+        f"kept what {len(found.said)} of {len(targets)} BMCs said; see: ahc report --session {name}", err=True
+    )
     show("collect", answers, who["form"], at_least=3 if found.left_out else 0)
 
 
