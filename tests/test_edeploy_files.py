@@ -171,9 +171,24 @@ def test_eight_variables_and_a_line_that_fails_at_the_end_are_answered_at_once()
     assert (other.fits, other.failed, other.alone) == (False, 8, False)
 
 
-def test_too_many_ways_are_refused() -> None:
-    lines: list[Line] = [("disk", f"d{n}", "size", "1") for n in range(24)]
-    lines.append(("net", "e0", "link", "no"))
-    specs = [spec_of(("disk", f"$d{n}", "size", "1")) for n in range(16)]
+def many_disks(cards: list[Line]) -> Machine:
+    disks: list[Line] = [("disk", f"d{n}", "size", "1") for n in range(24)]
+    return Machine([*disks, *cards])
+
+
+ANY_16 = [spec_of(("disk", f"$d{n}", "size", "1")) for n in range(16)]
+
+
+def test_two_lines_that_do_not_agree_are_found_beside_any_number_of_disks() -> None:
+    """All orders of 16 of 24 disks would be tried before the cards are known not to agree."""
+    cards = [spec_of(("net", "$eth", "link", "yes")), spec_of(("net", "$eth", "vendor", "X"))]
+    machine = many_disks([("net", "e0", "link", "yes"), ("net", "e1", "vendor", "X")])
+    answer = match([*ANY_16, *cards], machine)
+    assert (answer.fits, answer.failed) == (False, 17)
+
+
+def test_what_may_be_possible_but_takes_too_long_is_refused() -> None:
+    """The first 16 disks are taken first, and the card wants the last one: 10¹⁰ orders come before."""
+    machine = many_disks([("net", "d23", "link", "yes")])
     with pytest.raises(Refused, match="steps"):
-        match([*specs, spec_of(("net", "$d0", "link", "no"))], Machine(lines))
+        match([*ANY_16, spec_of(("net", "$d0", "link", "yes"))], machine)

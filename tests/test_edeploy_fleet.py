@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -15,7 +17,7 @@ from ahc_agent.errors import UsageError
 from ahc_agent.facts import Bmc, Cpu, Dimm, Disk, Inventory, Memory, Nic
 from ahc_agent.wire.messages import Identity
 from ahc_server.cli import group
-from ahc_server.edeploy.files import read_cmdb, read_lines, read_specs, read_state
+from ahc_server.edeploy.files import Role, read_cmdb, read_lines, read_specs, read_state
 from ahc_server.edeploy.fleet import match_specs
 from ahc_server.edeploy.matcher import Machine, match
 from ahc_server.edeploy.roles import choose, read_folder
@@ -177,6 +179,23 @@ def test_apply_writes_counts_and_marks_and_a_second_time_the_same_entries(tmp_pa
     ]
 
 
+def test_what_did_not_change_is_not_written_anew(tmp_path: Path) -> None:
+    text = "# our roles\n[('small', '*')]\n"
+    where = folder(tmp_path, state=text, small_specs=SPECS)
+    match_specs(session(machine("a")), where, apply=True)
+    assert (where / "state").read_text() == text
+
+
+def test_a_file_behind_a_link_is_written_where_it_is(tmp_path: Path) -> None:
+    where = folder(tmp_path, small_specs=SPECS)
+    (tmp_path / "elsewhere").mkdir()
+    target = tmp_path / "elsewhere" / "counts"
+    target.write_text("[('small', 3)]")
+    (where / "state").symlink_to(target)
+    match_specs(session(machine("a")), where, apply=True)
+    assert (where / "state").is_symlink() and read_state(target) == [Role("small", 2)]
+
+
 def test_a_lock_of_edeploys_own_server_is_respected(tmp_path: Path) -> None:
     where = folder(tmp_path, small_specs=SPECS)
     with locked(where), pytest.raises(Locked, match="eDeploy is at work"), locked(where, wait_s=0.0):
@@ -278,3 +297,5 @@ def test_the_command_answers_and_applies(tmp_path: Path, shared: Path) -> None:
     assert [(role.name, role.left) for role in read_state(where / "state")] == [("kvm-test", 0), ("vm", "*")]
     used = [entry["mac"] for entry in read_cmdb(where / "kvm-test.cmdb") if "used" in entry]
     assert used == ["52:54:12:34:00:01"]
+    told = run.invoke(group, ["--store", store, "match", "--specs", str(where), "--format", "json"])
+    assert Counter(of(msgspec.json.decode(told.stdout, type=Matches)).values()) == {"vm": 5, None: 2}

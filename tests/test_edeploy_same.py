@@ -17,6 +17,7 @@ from ahc_server.edeploy.files import Role, read_cmdb, read_lines, read_specs
 from ahc_server.edeploy.functions import Refused
 from ahc_server.edeploy.generate import generate
 from ahc_server.edeploy.matcher import Bound, Machine, Match, match
+from ahc_server.edeploy.possible import impossible
 from ahc_server.edeploy.roles import Folder, choose, read_folder
 from ahc_server.edeploy.spec import Line, spec_of
 from tests.edeploy_helpers import Package, package_python
@@ -204,6 +205,20 @@ def test_specifications_made_from_the_machine_have_the_packages_answer(
     theirs = package.match(*asked)
     mine = ours(*asked)
     assert agree(mine, theirs), (mine, theirs)
+
+
+@given(asked=machine_and_specification())
+def test_what_fits_is_never_called_impossible(
+    asked: tuple[list[Line], list[tuple[str, str, str, str]]],
+) -> None:
+    lines, words = asked
+    specs = [spec_of(each) for each in words]
+    fits = match(specs, Machine(lines)).fits
+    found = [
+        {at: one.binds for at, line in enumerate(lines) if (one := spec.candidate(at, line))}
+        for spec in specs
+    ]
+    assert not (fits and impossible(found))
 
 
 TAKING = st.lists(

@@ -6,7 +6,7 @@ variable goes to the end of the machine's lines, and all is tried again from the
 
 That can take forever. Two things are cheaper here and change no answer: a specification with a line that nothing fits is
 answered at once; and a try is not repeated that failed before, where only lines stand in another order that do not compete.
-What is still too much is refused.
+Where that is still too long, ``possible`` tells whether there is a way at all; if there may be one, the answer is refused.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from functools import lru_cache
 from operator import itemgetter
 
 from ahc_server.edeploy.functions import Refused, Word
+from ahc_server.edeploy.possible import Choices, impossible
 from ahc_server.edeploy.spec import Candidate, Line, Spec
 
 MOST_LEVELS = 50
-MOST_STEPS = 100_000
+MOST_STEPS = 50_000
 
 Bound = dict[str, Word]
 
@@ -85,10 +86,18 @@ def match(specs: Sequence[Spec], machine: Machine) -> Match:
     search = _Search(asked)
     bound: Bound = {}
     preferred: Bound = {}
-    if search.run(0, search.orders, bound, preferred, 0):
-        return Match(True, bound, preferred)
+    try:
+        if search.run(0, search.orders, bound, preferred, 0):
+            return Match(True, bound, preferred)
+    except _TooLong:
+        if not impossible([one.choices for one in asked]):
+            raise
     furthest = search.furthest
     return Match(False, failed=furthest, alone=not asked[furthest].same and not asked[furthest].loose)
+
+
+class _TooLong(Refused):
+    """The search was given up."""
 
 
 @dataclass(slots=True)
@@ -98,6 +107,10 @@ class _Asked:
     same: frozenset[int]
     loose: dict[int, Candidate]
     rivals: int = -1
+
+    @property
+    def choices(self) -> Choices:
+        return {number: each.binds for number, each in self.loose.items()} | dict.fromkeys(self.same, ())
 
     @property
     def sound(self) -> bool:
@@ -174,7 +187,7 @@ class _Search:
         order = orders[asked.rivals]
         self._steps -= 1 + len(order) // 8
         if self._steps < 0:
-            raise Refused(f"more than {MOST_STEPS:,} steps: too many lines fit too many others")
+            raise _TooLong(f"more than {MOST_STEPS:,} steps: too many lines fit too many others")
         for number in order:
             if number in asked.same:
                 return number

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ahc_agent.errors import CannotAnswer, UsageError
+from ahc_server.edeploy.files import read_state
 from ahc_server.edeploy.roles import Folder
 
 LOCK_NAME = "lock"
@@ -51,17 +52,18 @@ def locked(path: Path, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
 
 
 def save(folder: Folder) -> list[Path]:
-    """Write what ``choose`` changed; which files. Hold the lock from before they were read.
+    """Write what ``choose`` changed, behind links too; which files. Hold the lock from before they were read.
 
     All drafts are written before the first takes its place, and where one cannot, those before it are put back. Raises
     UsageError; then the files are as they were.
     """
     texts = {
-        folder.cmdb_file(name): pprint.pformat(folder.entries[name]) + "\n" for name in sorted(folder.changed)
+        folder.cmdb_file(name).resolve(): pprint.pformat(folder.entries[name]) + "\n"
+        for name in sorted(folder.changed)
     }
-    if folder.state_file is not None:
+    if folder.state_file is not None and read_state(folder.state_file) != folder.roles:
         counts = [(role.name, role.left) for role in folder.roles]
-        texts[folder.state_file] = pprint.pformat(counts) + "\n"
+        texts[folder.state_file.resolve()] = pprint.pformat(counts) + "\n"
     before: dict[Path, bytes] = {}
     drafts: dict[Path, Path] = {}
     try:
