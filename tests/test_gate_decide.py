@@ -68,12 +68,19 @@ def test_a_node_that_is_not_there_cannot_be_told_of_and_one_that_is_expected_is_
 
 
 def test_unknown_nodes_are_tolerated_up_to_a_number_and_that_is_told() -> None:
-    data = passed(SESSION, [not_measured("n3", severity="info")], n1="unknown", n3="unknown")
+    few = finding("g1", element="group:g1", nodes=["n1", "n3"], kind="not-measured", severity="info")
+    data = passed(SESSION, [few], n1="unknown", n3="unknown")
     assert ask(data, "unknown: 1").state == "cannot tell"
     gate = ask(data, "unknown: 2")
     assert gate.state == "open"
     assert gate.notes == ["tolerated: 2 nodes of 2 at most could not be judged: n1, n3"]
     assert ask(data, "unknown: 2", node="n1").state == "cannot tell"
+
+
+def test_a_node_that_was_not_measured_is_never_tolerated() -> None:
+    data = passed(SESSION, [not_measured("n3", severity="info")], n3="unknown")
+    assert said(ask(data, "unknown: 6")) == {("unknown", "cannot tell", "node:n3")}
+    assert ask(data, waiver("node: n3, kind: not-measured")).state == "open"
 
 
 def test_a_warning_does_not_hide_that_something_was_not_measured() -> None:
@@ -83,7 +90,8 @@ def test_a_warning_does_not_hide_that_something_was_not_measured() -> None:
 
 def test_a_fail_closes_also_where_it_says_that_something_was_not_measured() -> None:
     gate = ask(passed(SESSION, [not_measured("n3", severity="fail")]), "unknown: 6")
-    assert said(gate) == {("findings", "closed", "node:n3")}
+    assert gate.state == "closed"
+    assert said(gate) == {("findings", "closed", "node:n3"), ("unknown", "cannot tell", "node:n3")}
 
 
 def test_closed_beats_cannot_tell_and_both_are_told() -> None:

@@ -79,7 +79,8 @@ def findings(asked: Asked) -> Iterator[Reason]:
 
 
 def unknown_nodes(asked: Asked) -> Iterator[Reason]:
-    """Nodes that could not be judged. How many of them are tolerated is decided when waivers were heard."""
+    """Nodes that could not be judged. "not-judged" are those that were measured: how many of them are tolerated is decided when
+    waivers were heard. What was not measured is never tolerated: it could be what stood against a node."""
     told: set[str] = set()
     why: dict[str, Finding] = {}
     for finding in asked.data.report.findings:
@@ -98,7 +99,7 @@ def unknown_nodes(asked: Asked) -> Iterator[Reason]:
             continue
         reason = why.get(node)
         text = "could not be judged" + ("" if reason is None else f": {reason.summary}")
-        yield _unjudged(f"node:{node}", [node], reason, f"{node}: {text}")
+        yield _unjudged(f"node:{node}", [node], reason, f"{node}: {text}", kind="not-judged")
 
 
 def expected_nodes(asked: Asked) -> Iterator[Reason]:
@@ -291,17 +292,17 @@ def _found(finding: Finding) -> Reason:
     )
 
 
-def _unjudged(element: str, nodes: list[str], finding: Finding | None, text: str) -> Reason:
-    component = None if finding is None else finding.component
-    severity = None if finding is None else finding.severity
+def _unjudged(
+    element: str, nodes: list[str], finding: Finding | None, text: str, kind: str = "not-measured"
+) -> Reason:
     return Reason(
         check="unknown",
         state="cannot tell",
         element=element,
         nodes=nodes,
-        component=component,
-        kind="not-measured",
-        severity=severity,
+        component=None if finding is None else finding.component,
+        kind=kind,
+        severity=None if finding is None else finding.severity,
         summary=text,
     )
 

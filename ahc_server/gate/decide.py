@@ -115,8 +115,8 @@ def _hear(
 
 
 def _tolerate(most: int, reasons: list[Reason], notes: list[str]) -> list[Reason]:
-    """Without the nodes that could not be judged, where there are no more of them than are tolerated."""
-    unknown = [reason for reason in reasons if reason.check == "unknown" and reason.nodes]
+    """Without the nodes that were measured and could not be judged, where there are no more of them than are tolerated."""
+    unknown = [reason for reason in reasons if reason.check == "unknown" and reason.kind == "not-judged"]
     nodes = sorted({node for reason in unknown for node in reason.nodes}, key=natural_order)
     if not nodes or len(nodes) > most:
         return reasons

@@ -43,7 +43,7 @@ _ELEMENTS = ("node", "pair", "leaf", "link", "group")
 _COMPONENTS: tuple[str, ...] = get_args(Component)
 _MEASURED = ("inventory", *get_args(Measurable))
 #: What a comparison says and what the gate says itself are waived by these kinds.
-_KINDS = (*get_args(Kind), "slower", "vanished", "stale", "unexpected")
+_KINDS = (*get_args(Kind), "not-judged", "slower", "vanished", "stale", "unexpected")
 _AGE = re.compile(r"([0-9]{1,5})\s*([mhdw])")
 _UNIT_S = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
