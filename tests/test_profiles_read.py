@@ -51,6 +51,7 @@ START = "profile: p\nrequires:\n"
         (START + "  - disks: {sum: {model: A}}\n", 3, "is no number", ""),
         (START + "  - disks: {bind: osd}\n", 3, "is no variable", "$disk1"),
         (START + "  - disks: {none: {model: A}, bind: $a}\n", 3, "cannot be bound", "count"),
+        (START + "  - disks: {count: {at-most: 4}, bind: $a}\n", 3, "cannot be bound", "count"),
         (START + "  - disks: {bind: $a}\n  - nics: {bind: $a}\n", 4, "bound already", ""),
         (START + "  - disks: {bind: $a}\n  - nics: {bind: $a1}\n", 4, "bound already", ""),
         (START + "  - nics: {any: {numa_node: $nic1.numa_node}}\n", 3, "unknown fact 'nic1.numa_node'", ""),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from ahc_agent.facts import Inventory
 from ahc_server.profiles.facts import Fact
 from ahc_server.profiles.operators import Test
 from ahc_server.profiles.read_tests import Bound, Path, TestReader
@@ -99,12 +100,12 @@ class RequirementReader:
         variables = self._variables(section, fact, parts)
         if variables and not binds:
             section.fail("bind", "nothing can be bound inside either")
-        if variables and count is None:
-            section.fail("bind", "none: what is not there cannot be bound", "give a count")
-        same, different = (self._keys(section, key, parts) for key in ("same", "different"))
         sure = _least(count)
+        if variables and not sure:
+            section.fail("bind", "what may not be there cannot be bound", "count: {at-least: 1}")
+        same, different = (self._keys(section, key, parts) for key in ("same", "different"))
         for variable in variables:
-            self.tests.variables[variable.name] = Bound(fact, variable.is_one, max(sure, 1))
+            self.tests.variables[variable.name] = Bound(fact, variable.is_one, sure)
         return PartsRequirement(
             fact,
             place,
@@ -205,12 +206,5 @@ def _least(count: Test | None) -> int:
     """The smallest number that a test of constants allows; 0 where it depends on the node."""
     if count is None:
         return 0
-    at = At(_nobody())
-    told: Iterable[int] = range(_MANY)
-    return next((number for number in told if count.ask(number, at)), 0)
-
-
-def _nobody() -> Subject:
-    from ahc_agent.facts import Inventory
-
-    return Subject("", Inventory(collected_at=""))
+    nobody = At(Subject("", Inventory(collected_at="")))
+    return next((number for number in range(_MANY) if count.ask(number, nobody)), 0)
