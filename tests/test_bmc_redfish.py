@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import base64
 import json
+import ssl
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from ahc_server.bmc import ask
 from ahc_server.bmc.ask import Act, Ask
@@ -167,11 +174,58 @@ def server() -> Iterator[ThreadingHTTPServer]:
         thread.join()
 
 
-def asked(server: ThreadingHTTPServer, act: Act, password: str = "s3cr3t-Word") -> Answer:
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A key and a certificate that it signed itself, as BMCs come with."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bmc")])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2120, 1, 1, tzinfo=UTC))
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    plain = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path = tmp_path / "bmc.pem"
+    path.write_bytes(plain + made.public_bytes(pem))
+    return path
+
+
+def test_a_certificate_that_nobody_vouches_for_is_said_as_such_and_taken_when_told(
+    server: ThreadingHTTPServer, certificate: Path
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    refused = asked(server, ask.status(), scheme="https")
+    assert refused.failure is not None
+    assert refused.failure.trouble == "locked"
+    assert "certificate is not trusted" in refused.failure.problem
+    assert asked(server, ask.status(), scheme="https", verify=False).power == "off"
+
+
+def asked(
+    server: ThreadingHTTPServer,
+    act: Act,
+    password: str = "s3cr3t-Word",
+    scheme: str = "http",
+    verify: bool = True,
+) -> Answer:
     port = server.server_address[1]
     one = Target(
-        node="r1", host="127.0.0.1", port=port, login=Login("admin", Secret(password)), speaks="redfish", url=f"http://127.0.0.1:{port}"
-    )  # fmt: skip
+        node="r1",
+        host="127.0.0.1",
+        port=port,
+        login=Login("admin", Secret(password)),
+        speaks="redfish",
+        url=f"{scheme}://127.0.0.1:{port}",
+        verify=verify,
+    )
     load([one])
     [answer] = ask_all([one], Ask(act), at_once=1, time_limit_s=90)
     return answer

@@ -227,6 +227,10 @@ def _typed() -> Iterator[None]:
     try:
         yield
     except said.SushyError as error:
+        if isinstance(error, said.ConnectionError) and "certificate" in str(error).lower():
+            raise BmcLocked(
+                f"its certificate is not trusted (pm_verify_ca: false takes any): {error}"
+            ) from None
         meant = next(ours for theirs, ours in _ERRORS if isinstance(error, theirs))
         text = "no answer" if meant is BmcSilent else "wrong user or password" if meant is BmcLocked else ""
         raise meant(f"{text}: {error}" if text else str(error)) from None
