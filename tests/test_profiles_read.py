@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ahc_agent.errors import FileFormatError, UsageError
 from ahc_agent.facts import Inventory
+from ahc_server.profiles.ask import ask
 from ahc_server.profiles.facts import DERIVED, vocabulary
 from ahc_server.profiles.model import Yields
 from ahc_server.profiles.operators import LIST_OPERATORS, NESTED, OPERATORS
@@ -17,7 +22,7 @@ from ahc_server.profiles.profile import Quota
 from ahc_server.profiles.read import parse_profile, read_profiles
 from ahc_server.profiles.read_requires import BLOCK, METRICS
 from tests.conftest import REPOSITORY
-from tests.profile_helpers import subject
+from tests.profile_helpers import disk, nic, subject
 
 START = "profile: p\nrequires:\n"
 
@@ -190,3 +195,72 @@ def test_the_documentation_names_every_derived_fact_and_operator() -> None:
     named = set(re.findall(r"`([a-z0-9_.-]+)`", page))
     assert {*DERIVED, *OPERATORS, *LIST_OPERATORS, *NESTED, *BLOCK} <= named
     assert all(f"`{name}`" in page for name in METRICS)
+
+
+LEAF = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-2, 2**70),
+    st.floats(),
+    st.dates(),
+    st.sampled_from(
+        ["$a", "$a1", "$a1.numa_node", "5 % of $a1.size_bytes", "64 GiB", "10.0.0.0/8", "(a+)+", ".*", ""]
+    ),
+    st.sampled_from(["the group's median", "50 % of the group's median", "memory.total_bytes", "x86_64"]),
+)
+TEST = st.recursive(
+    LEAF,
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(
+            st.sampled_from([*OPERATORS, *NESTED, *LIST_OPERATORS]), inner, min_size=1, max_size=2
+        )
+    ),
+    max_leaves=4,
+)
+FIELDS = st.dictionaries(
+    st.sampled_from(["size_bytes", "numa_node", "model", "rotational", "addresses"]), TEST, max_size=2
+)
+PART = (
+    FIELDS | TEST | st.sampled_from([["model"], "numa_node", "$a", "$b1 = model", ["$a1", "$c = size_bytes"]])
+)
+BLOCKS = st.dictionaries(st.sampled_from(BLOCK), PART, max_size=3)
+MEASURED = st.dictionaries(
+    st.sampled_from([*OPERATORS, "over", "job", "part", "metric"]), TEST, max_size=2
+).map(lambda more: {"metric": "random read", **more})
+ENTRY = st.one_of(
+    st.dictionaries(
+        st.sampled_from(["cpu.cores", "cpu.model", "cpu.flags", "memory.total_bytes", "x"]),
+        TEST,
+        min_size=1,
+        max_size=1,
+    ),
+    st.dictionaries(st.sampled_from(["disks", "nics"]), BLOCKS, min_size=1, max_size=1),
+    st.fixed_dictionaries({"measured": MEASURED | LEAF}),
+)
+REQUIRES = st.lists(
+    ENTRY | st.fixed_dictionaries({"either": st.lists(ENTRY, max_size=2)}), min_size=1, max_size=3
+)
+YIELDS = st.dictionaries(
+    st.sampled_from(["logical_disks", "boot"]), LEAF | st.lists(LEAF, max_size=2), max_size=2
+)
+
+
+@given(REQUIRES, LEAF | st.dictionaries(st.sampled_from(["min", "max"]), LEAF), YIELDS)
+@settings(deadline=None, max_examples=300)
+def test_whatever_stands_in_a_file_it_is_read_or_refused(requires: Any, quota: Any, yields: Any) -> None:
+    whole = {
+        "profile": "p",
+        "requires": requires,
+        "quota": quota,
+        "yields": {"capabilities": yields, "raid": yields},
+    }
+    try:
+        read = parse_profile(yaml.safe_dump(whole), "p.yaml")
+    except FileFormatError:
+        return
+    assert ask(read, subject(disks=[disk("sda")], nics=[nic("eth0")])).answer.fit in (
+        "fits",
+        "fails",
+        "unknown",
+    )

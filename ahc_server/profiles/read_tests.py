@@ -110,8 +110,9 @@ class TestReader:
 
     def _network(self, plain: Any, path: Path) -> Operand:
         try:
-            return Operand(str(plain), Kind("text"), ipaddress.ip_network(plain))
-        except (ValueError, TypeError):
+            # A bare number would be taken for an address.
+            return Operand(str(plain), Kind("text"), ipaddress.ip_network(str(plain)))
+        except ValueError:
             self.fail(path, f"network: {plain!r} is no network", "write 10.1.0.0/16 or fd00::/8")
 
     def operand(self, plain: Any, path: Path, kind: Kind, name: str, medians: bool = False) -> Operand:
