@@ -1,175 +1,29 @@
-"""Which rounds are chosen: disjoint, everybody, the same again; suspects meet who is beyond suspicion; there is an end."""
+"""Which rounds are chosen: suspects meet who is beyond suspicion, doubts are settled, time is kept; there is an end."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import chain
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ahc_agent.wire.messages import Flow, Identity, PairOutcome, RoundTrips, TaskOutcome
-from ahc_server.pairing import Pair
 from ahc_server.rounds import (
     ALL_PAIRS_UP_TO,
     BISECTION_ROUNDS,
     LEAST_ROUNDS,
     MOST_ROUNDS,
-    History,
     Meeting,
     Policy,
     Rounds,
     is_chosen,
-    unseen,
 )
 from ahc_server.rounds.doubts import doubts
-from ahc_server.rounds.matching import Wish, matching, pair_key
+from ahc_server.rounds.matching import matching, pair_key
 from ahc_server.rounds.suspicion import suspicions
-from ahc_server.session import NodeRecord, OutcomeRecord, Session
-
-LINE = 1e9
-#: The first round in which what is in doubt decides who meets.
-FIRST_CHOSEN = 4
-Rate = Callable[[str, str], float]
-
-
-def names(count: int) -> list[str]:
-    return [f"n{number}" for number in range(count)]
-
-
-def racks(count: int, size: int) -> dict[str, str]:
-    return {f"n{number}": f"leaf{number // size}" for number in range(count)}
-
-
-def wobble(one: str, other: str, wave: int) -> float:
-    """A percent to and fro, the same whenever it is asked for."""
-    return 1 + 0.01 * ((hash_of(one) * 31 + hash_of(other) * 17 + wave * 7) % 41 - 20) / 20
-
-
-def hash_of(name: str) -> int:
-    return sum(ord(letter) * 13**place for place, letter in enumerate(name))
-
-
-def met(wave: int, pairs: Sequence[Pair], rate: Rate) -> list[Meeting]:
-    return [
-        Meeting(wave, (a, b), {way: LINE * rate(*way) * wobble(*way, wave) for way in ((a, b), (b, a))})
-        for a, b in pairs
-    ]
-
-
-def play(policy: Policy, rate: Rate) -> tuple[list[list[Pair]], list[Meeting]]:
-    """All rounds until the policy ends it."""
-    seen: list[Meeting] = []
-    rounds: list[list[Pair]] = []
-    while (pairs := policy.next_round(len(rounds), seen)) is not None:
-        seen += met(len(rounds), pairs, rate)
-        rounds.append(pairs)
-    return rounds, seen
-
-
-def slow(*sick: str, left: float = 0.5) -> Rate:
-    """Cards that send and receive at a part of the others' rate."""
-    return lambda one, other: left if one in sick or other in sick else 1.0
-
-
-# ── matchings ──────────────────────────────────────────────────────────────────────────────────────
-
-
-@given(st.integers(0, 60), st.integers(0, 20), st.sampled_from([0, 3, 7]))
-def test_a_matching_is_disjoint_and_leaves_out_nobody_but_an_odd_one(
-    count: int, number: int, rack: int
-) -> None:
-    where = racks(count, rack) if rack else None
-    pairs = matching(names(count), "seed", number, met=Counter(), racks=where)
-    taken = list(chain.from_iterable(pairs))
-    assert len(taken) == len(set(taken)) == count - count % 2
-    assert set(taken) <= set(names(count))
-
-
-@given(st.integers(2, 40), st.text(max_size=8), st.integers(0, 20))
-def test_the_same_seed_gives_the_same_matching_and_another_one_another(
-    count: int, seed: str, number: int
-) -> None:
-    again = [matching(names(count), seed, number, met=Counter()) for _ in range(2)]
-    assert again[0] == again[1]
-    if count > 20:
-        assert again[0] != matching(names(count), seed + "x", number, met=Counter())
-        assert again[0] != matching(names(count), seed, number + 1, met=Counter())
-
-
-@given(st.integers(12, 60), st.data())
-def test_wishes_come_true_in_their_order(count: int, data: st.DataObject) -> None:
-    chosen = data.draw(st.permutations(names(count)))[:6]
-    wishes = [Wish(chosen[0], [chosen[1]]), Wish(chosen[2], [chosen[1], chosen[3]])]
-    pairs = {frozenset(pair) for pair in matching(names(count), "s", 3, met=Counter(), wishes=wishes)}
-    assert {frozenset(chosen[:2]), frozenset(chosen[2:4])} <= pairs
-
-
-@given(st.integers(20, 80))
-def test_nobody_meets_twice_while_others_are_left(count: int) -> None:
-    policy = Policy(names(count), "seed", 8)
-    rounds, _ = play(policy, slow())
-    times = Counter(pair_key(*pair) for pair in chain.from_iterable(rounds))
-    assert max(times.values()) == 1
-
-
-@given(st.sampled_from([21, 33, 47]))
-def test_of_an_odd_number_everybody_rests_in_turn(count: int) -> None:
-    rounds, _ = play(Policy(names(count), "seed", 8), slow())
-    turns = Counter(chain.from_iterable(chain.from_iterable(rounds)))
-    assert min(turns.values()) >= 7
-
-
-def test_known_racks_are_mixed_rounds_load_the_uplinks_and_leave_them_alone_in_turn() -> None:
-    where = racks(64, 8)
-    rounds, _ = play(Policy(names(64), "seed", 6, racks=where), slow())
-    inside = [sum(where[a] == where[b] for a, b in pairs) for pairs in rounds]
-    assert inside[0::2] == [0, 0, 0]
-    assert inside[1::2] == [32, 32, 32]
-
-
-@pytest.mark.parametrize("size", [4, 8, 16])
-def test_in_rounds_across_a_rack_sends_or_receives_as_a_whole_so_that_its_uplink_is_full(size: int) -> None:
-    where = racks(64, size)
-    for pairs in play(Policy(names(64), "seed", 6, racks=where), slow())[0][0::2]:
-        send, receive = ({where[pair[end]] for pair in pairs} for end in (0, 1))
-        assert not send & receive
-        assert len(send) == len(receive)
-
-
-@pytest.mark.parametrize(("count", "size"), [(12, 4), (24, 8), (60, 12)])
-def test_of_an_odd_number_of_racks_one_in_turn_is_on_both_sides_and_all_others_fill_their_uplinks(
-    count: int, size: int
-) -> None:
-    where = racks(count, size)
-    leaves = set(where.values())
-    split = []
-    for pairs in play(Policy(names(count), "seed", 2 * len(leaves), racks=where), slow())[0][0::2]:
-        assert all(where[a] != where[b] for a, b in pairs)
-        send, receive = ({where[pair[end]] for pair in pairs} for end in (0, 1))
-        (both,) = send & receive
-        split.append(both)
-    assert sorted(split) == sorted(leaves)
-
-
-def test_racks_of_other_sizes_are_halved_as_evenly_as_they_come_and_nobody_rests() -> None:
-    where = {f"n{number}": "big" if number < 20 else f"small{number % 3}" for number in range(35)}
-    everybody = names(40)  # of five nothing is known
-    pairs = matching(everybody, "seed", 0, met=Counter(), racks=where)
-    assert set(chain.from_iterable(pairs)) == set(everybody)
-    assert all(where.get(a) != where.get(b) for a, b in pairs if a in where)
-
-
-def test_partners_across_are_spread_over_the_racks() -> None:
-    where = racks(64, 8)
-    rounds, _ = play(Policy(names(64), "seed", 6, racks=where), slow())
-    partners = {
-        where[b] if where[a] == "leaf0" else where[a] for a, b in rounds[0] if "leaf0" in (where[a], where[b])
-    }
-    assert len(partners) >= 3
-
+from tests.rounds_helpers import FIRST_CHOSEN, Rate, hash_of, met, names, play, racks, slow, wobble
 
 # ── the policy ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -440,84 +294,3 @@ def test_round_trips_alone_are_judged_as_well() -> None:
     found = suspicions(policy.names, {}, seen)
     assert number == LEAST_ROUNDS
     assert "n9" not in found.good and "n8" in found.good
-
-
-# ── what agents tell ───────────────────────────────────────────────────────────────────────────────
-
-
-def told(
-    peer: str, *flows: tuple[str, str, float], connected: bool = True, us: float | None = None
-) -> PairOutcome:
-    trips = [RoundTrips(protocol="tcp", count=9, p50_us=us)] if us is not None else []
-    return PairOutcome(
-        pair_id="p",
-        role="connect",
-        peer=peer,
-        connected=connected,
-        flows=[Flow(source=a, destination=b, bytes_per_s=value) for a, b, value in flows],
-        round_trips=trips,
-    )
-
-
-def test_what_arrived_counts_as_the_receiver_saw_it() -> None:
-    for order in ((0, 1), (1, 0)):
-        history = History()
-        history.begin("p", 3, ("a", "b"))
-        says = [("a", told("b", ("a", "b", 9.0), us=8.0)), ("b", told("a", ("a", "b", 7.0), us=6.0))]
-        for place in order:
-            history.hear("p", *says[place])
-        assert history.before(4) == [Meeting(3, ("a", "b"), {("a", "b"): 7.0}, 6.0)]
-        assert history.before(3) == []
-
-
-def test_nobody_is_heard_about_pairs_or_machines_that_are_not_its_own() -> None:
-    history = History()
-    history.begin("p", 0, ("a", "b"))
-    history.hear("p", "c", told("a", ("c", "a", 1.0)))
-    history.hear("q", "a", told("b", ("a", "b", 1.0)))
-    history.hear("p", "a", told("c", ("a", "c", 1.0), ("a", "a", 1.0), ("b", "a", -1.0)))
-    assert history.before(1) == [Meeting(0, ("a", "b"), {}, None)]
-
-
-def test_who_cannot_connect_is_silent_both_ways_unless_the_other_end_heard_something() -> None:
-    history = History()
-    history.begin("p", 0, ("a", "b"))
-    history.hear("p", "a", told("b", connected=False))
-    assert history.before(1)[0].flows == {("a", "b"): 0.0, ("b", "a"): 0.0}
-
-
-# ── what was not seen ──────────────────────────────────────────────────────────────────────────────
-
-
-def session(count: int, pairs: Sequence[Pair], lost: Sequence[str] = ()) -> Session:
-    nodes = [
-        NodeRecord(name, name, Identity(name=name), lost="silent" if name in lost else None)
-        for name in names(count)
-    ]
-    outcomes = [
-        OutcomeRecord(
-            f"{a}{b}{end}", end, "net", "network", 1, count, TaskOutcome(status="ok", pair=told(peer))
-        )
-        for a, b in pairs
-        for end, peer in ((a, b), (b, a))
-    ]
-    return Session("s", "", "done", 0.0, nodes, outcomes)
-
-
-def every(count: int) -> list[Pair]:
-    return [(f"n{a}", f"n{b}") for b in range(count) for a in range(b)]
-
-
-def test_the_report_says_how_many_pairs_never_met() -> None:
-    said = unseen(session(6, every(6)[:9]))
-    assert said is not None and "9 of" in said and "rounds: all" in said
-
-
-def test_where_all_met_and_where_none_did_there_is_nothing_to_say() -> None:
-    assert unseen(session(6, every(6))) is None
-    assert unseen(session(6, [])) is None
-
-
-def test_pairs_that_a_lost_machine_missed_were_no_choice() -> None:
-    pairs = [pair for pair in every(6) if pair not in (("n0", "n5"), ("n1", "n5"))]
-    assert unseen(session(6, pairs, lost=["n5"])) is None
