@@ -66,6 +66,8 @@ def test_what_is_not_said_is_strict() -> None:
     ("text", "line", "told"),
     [
         ("closeon: fail", 1, "did you mean 'close-on'?"),
+        ("ready_state: true", 1, "did you mean 'ready-state'?"),
+        ("ready-state: firmware", 1, "true or false"),
         ("unknown: 0\nclose-on: fial", 2, "did you mean 'fail'?"),
         ("close-on: []", 1, "close-on"),
         ("unknown: -1", 1, "a whole number from 0"),

@@ -128,6 +128,20 @@ def test_measurements_and_verdicts_come_from_the_judge() -> None:
     assert [node.profile for node in match_session(of, [well], lambda: judged(of)).nodes].count(None) == 1
 
 
+def test_a_node_that_was_not_judged_is_said_to_be_so() -> None:
+    """``{not: fail}`` takes it; neither its line nor a large fleet's screen may let it look like a sound one."""
+    of = Fleet(2).benchmarks().session()
+    well = parse_profile("profile: well\nrequires: [verdict: {not: fail}]\n")
+    found = match_session(of, [well], lambda: judged(of))
+    assert {node.why for node in found.nodes} == {
+        "the only one that fits; verdict unknown: it was not judged"
+    }
+    assert found.notes[0].startswith("2 nodes with a profile were not judged (verdict unknown): n1, n2; ")
+    strict = parse_profile("profile: strict\nrequires: [verdict: [pass, warn]]\n")
+    refused = match_session(of, [strict], lambda: judged(of))
+    assert refused.notes == [] and {node.why for node in refused.nodes} == {"no profile fits"}
+
+
 def test_what_nobody_measured_is_said_and_nobody_is_judged_for_nothing() -> None:
     of = measured_fleet()
     odd = parse_profile(

@@ -52,7 +52,7 @@ _STEPS = ("pre-deploy", "post-deploy", "post-upgrade")
     metavar="DIR",
     type=click.Path(file_okay=False, path_type=Path),
     default=None,
-    help="Hardware profiles, where the policy counts them. By default the shipped ones.",
+    help="Hardware profiles, where the policy asks for them (least, ready-state). By default the shipped ones.",
 )
 @click.option(
     "--format", "form", type=click.Choice(["text", "json", "junit"]), default="text", show_default=True
@@ -153,7 +153,7 @@ def _data(
                 comparison = _compared(store, session.name, before or policy.compare.before, limits)
             except CannotAnswer as error:
                 problem["compare"] = str(error)
-    if policy.least:
+    if policy.least or policy.ready_state:
         matches = _matched(policy, session, judgement, folder)
     return Data(session, judgement.report, matches, comparison, problem)
 

@@ -7,8 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
+import msgspec
+
+from ahc_agent.facts import Inventory
+from ahc_server import readystate
 from ahc_server.gate.books import Books
 from ahc_server.gate.model import Check, Reason
 from ahc_server.gate.policy import Compare, Policy, Required, closes
@@ -154,11 +158,19 @@ def _one_required(asked: Asked, required: Required) -> Iterator[Reason]:
             )
 
 
-def profiles(asked: Asked) -> Iterator[Reason]:
+def _matches(asked: Asked) -> Matches | Reason:
+    """Who serves as what, or why that cannot be told."""
     matches = asked.data.matches
-    if matches is None or matches.session != asked.data.session.name:
-        why = asked.data.why_not("profiles") if matches is None else "the matches are of another session"
-        yield _cannot_tell("profiles", FLEET, f"profiles were not matched: {why}")
+    if matches is not None and matches.session == asked.data.session.name:
+        return matches
+    why = asked.data.why_not("profiles") if matches is None else "the matches are of another session"
+    return _cannot_tell("profiles", FLEET, f"profiles were not matched: {why}")
+
+
+def profiles(asked: Asked) -> Iterator[Reason]:
+    matches = _matches(asked)
+    if isinstance(matches, Reason):
+        yield matches
         return
     there = {record.node for record in asked.data.session.nodes if record.lost is None}
     for name, least in asked.policy.least:
@@ -178,6 +190,34 @@ def profiles(asked: Asked) -> Iterator[Reason]:
                 yield _closed("profiles", FLEET, text, kind="missing")
             else:
                 yield _cannot_tell("profiles", FLEET, f"{text}; of {len(maybe):,} more it cannot be told")
+
+
+def ready(asked: Asked) -> Iterator[Reason]:
+    """Drift closes. What is not told, and a node without a profile of which nobody knows how it should be, cannot be told."""
+    matches = _matches(asked)
+    if isinstance(matches, Reason):
+        yield msgspec.structs.replace(matches, check="ready")
+        return
+    inventories = {
+        record.node: record.inventory
+        for record in asked.data.session.nodes
+        if record.inventory is not None and record.lost is None
+    }
+    if not any(
+        readystate.wants(node, Inventory(collected_at=""))
+        for node in matches.nodes
+        if node.profile is not None
+    ):
+        text = "no node has a profile that says what firmware, BIOS, RAID or BMC should be"
+        yield _cannot_tell("ready", FLEET, text)
+    placed = {node.id for node in matches.nodes if node.profile is not None}
+    for record in asked.data.session.nodes:
+        if record.node not in placed:
+            text = f"{record.node}: no profile says how it should be"
+            yield _cannot_tell("ready", f"node:{record.node}", text, [record.node], kind="missing")
+    for drift in readystate.findings(readystate.compare(matches, inventories)):
+        state: Literal["closed", "cannot tell"] = "cannot tell" if drift.kind == "not-measured" else "closed"
+        yield msgspec.structs.replace(_found(drift), check="ready", state=state)
 
 
 def compared(asked: Asked) -> Iterator[Reason]:
@@ -267,6 +307,7 @@ CHECKS: Final[Mapping[Check, tuple[Callable[[Policy], bool], Callable[[Asked], I
     "expected": (lambda _: True, expected_nodes),
     "measured": (lambda policy: bool(policy.measured), measured),
     "profiles": (lambda policy: bool(policy.least), profiles),
+    "ready": (lambda policy: policy.ready_state, ready),
     "compare": (lambda policy: policy.compare is not None, compared),
 }
 

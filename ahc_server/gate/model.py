@@ -14,7 +14,7 @@ import msgspec
 SCHEMA = "ahc.gate/1"
 
 State = Literal["open", "closed", "cannot tell"]
-Check = Literal["session", "findings", "unknown", "expected", "measured", "profiles", "compare"]
+Check = Literal["session", "findings", "unknown", "expected", "measured", "profiles", "ready", "compare"]
 
 #: Exit codes of ``ahc gate``.
 EXIT: Final[dict[State, int]] = {"open": 0, "closed": 1, "cannot tell": 3}
@@ -27,6 +27,7 @@ ASKS: Final[dict[Check, str]] = {
     "expected": "are the nodes there that are expected?",
     "measured": "was what is required measured, and lately?",
     "profiles": "are there nodes enough of each profile?",
+    "ready": "is each node as its profile wants firmware, BIOS, RAID and BMC?",
     "compare": "did nothing become worse since the session before?",
 }
 

@@ -8,6 +8,7 @@
     expected: 40                      # nodes at least; or their list: no other and all of these
     measured: {cpu: 7d, disk.*.randread_4k_iops: 7d, inventory: any}   # every node has it, no older than that
     least: {control: 3, compute: 10}  # nodes of a profile
+    ready-state: true                 # firmware, BIOS, RAID and BMC of each node are as its profile wants them
     compare: {before: previous, close-on: fail}
     waivers:
       - {node: n3, component: disk, kind: slow, who: Ada, why: disk ordered, until: 2026-12-24}
@@ -37,7 +38,18 @@ STEPS: tuple[Step, ...] = get_args(Step)
 SEVERITIES: tuple[Severity, ...] = ("info", "warn", "fail")
 PREVIOUS = "previous"
 
-_KEYS = ("step", "close-on", "unknown", "expected", "measured", "least", "compare", "waivers", "names")
+_KEYS = (
+    "step",
+    "close-on",
+    "unknown",
+    "expected",
+    "measured",
+    "least",
+    "ready-state",
+    "compare",
+    "waivers",
+    "names",
+)
 _WHAT = ("node", "element", "component", "kind")
 _ELEMENTS = ("node", "pair", "leaf", "link", "group")
 _COMPONENTS: tuple[str, ...] = get_args(Component)
@@ -99,6 +111,7 @@ class Policy:
     expected: int | tuple[str, ...] | None = None
     measured: tuple[Required, ...] = ()
     least: tuple[tuple[str, int], ...] = ()
+    ready_state: bool = False
     compare: Compare | None = None
     waivers: tuple[Waiver, ...] = ()
     names: tuple[tuple[str, str], ...] = ()
@@ -163,6 +176,7 @@ def _read(document: Document, sections: list[Section], step: str | None = None) 
         expected=_expected(of("expected")),
         measured=_measured(of("measured")),
         least=_least(of("least")),
+        ready_state=of("ready-state").flag("ready-state") or False,
         compare=_compare(of("compare")),
         waivers=tuple(waiver for section in sections for waiver in _waivers(section)),
         names=_names(of("names")),

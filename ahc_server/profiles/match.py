@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 import msgspec
 import numpy as np
 
-from ahc_server.judge import Judgement
+from ahc_server.judge import Judgement, wording
 from ahc_server.judge.model import Report
 from ahc_server.profiles.ask import Asked, ask
 from ahc_server.profiles.assign import FREE, assign
@@ -20,6 +20,9 @@ from ahc_server.profiles.profile import Profile, by_precedence
 from ahc_server.profiles.requirements import EitherRequirement, MeasuredRequirement, Requirement
 from ahc_server.profiles.subject import Subject
 from ahc_server.session import Session
+
+#: Said of a node that has a profile although nobody could say whether it is sound: ``verdict: {not: fail}`` takes such a node.
+_NOT_JUDGED = "; verdict unknown: it was not judged"
 
 
 def needs_judgement(profiles: Sequence[Profile]) -> bool:
@@ -42,13 +45,7 @@ def match_session(
         for metric in metrics
         if judgement is not None and not any(_has(subject, metric) for subject in subjects)
     ]
-    return Matches(
-        session=matches.session,
-        nodes=matches.nodes,
-        profiles=matches.profiles,
-        unfilled=matches.unfilled,
-        notes=notes,
-    )
+    return msgspec.structs.replace(matches, notes=[*_unjudged(subjects, matches), *notes])
 
 
 def with_profiles(report: Report, matches: Matches) -> Report:
@@ -72,7 +69,7 @@ def match_subjects(session: str, subjects: Sequence[Subject], profiles: Sequence
             NodeMatch(
                 id=subject.id,
                 profile=None if place == FREE else profiles[place].name,
-                why=_why(profiles, row, place, held),
+                why=_why(profiles, row, place, held) + (_NOT_JUDGED if _is_unjudged(subject, place) else ""),
                 answers=[each.answer for each in row],
                 bound={} if chosen is None else chosen.answer.bound,
                 yields=Yields() if chosen is None else fill(profiles[place].yields, subject, chosen.parts),
@@ -93,6 +90,23 @@ def match_subjects(session: str, subjects: Sequence[Subject], profiles: Sequence
         if held[place] < profile.quota.least
     ]
     return Matches(session=session, nodes=nodes, profiles=counts, unfilled=unfilled)
+
+
+def _is_unjudged(subject: Subject, place: int) -> bool:
+    return place != FREE and subject.verdict == "unknown"
+
+
+def _unjudged(subjects: Sequence[Subject], matches: Matches) -> list[str]:
+    """A note on the nodes that have a profile and were not judged: in a large fleet their own lines are not on the screen."""
+    placed = {node.id for node in matches.nodes if node.profile is not None}
+    names = [each.id for each in subjects if each.verdict == "unknown" and each.id in placed]
+    if not names:
+        return []
+    were = "was" if len(names) == 1 else "were"
+    return [
+        f"{_nodes(len(names))} with a profile {were} not judged (verdict unknown): {wording.listed(names)}; "
+        "`verdict: [pass, warn]` in a profile refuses such nodes, and the gate tells why they were not"
+    ]
 
 
 def _metrics(requires: Sequence[Requirement]) -> list[str]:

@@ -16,7 +16,7 @@ from ahc_server.profiles.model import Matches, NodeMatch
 from ahc_server.readystate import bios, bmc, firmware, raid
 from ahc_server.readystate.model import Drift, ReadyMatches, Want
 
-__all__ = ["Drift", "compare", "findings", "with_drifts"]
+__all__ = ["Drift", "compare", "findings", "wants", "with_drifts"]
 
 #: One table: what looks at a match's wishes.
 _LOOKS = (firmware.look, bios.look, raid.look, bmc.look)
