@@ -12,7 +12,7 @@ import difflib
 import math
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -24,6 +24,8 @@ from ahc_agent.errors import FileFormatError
 SIZE_LIMIT_BYTES = 1024 * 1024
 DEPTH_LIMIT = 24
 VALUES_LIMIT = 100_000
+#: Mistakes that are told without a word of the file.
+_QUOTES_NOTHING = ("empty", "larger than", "not UTF-8", "nested too deeply", "a key that is not text")
 
 T = TypeVar("T")
 Plain = Any  # what YAML's plain scalars, lists and mappings become
@@ -31,14 +33,25 @@ Plain = Any  # what YAML's plain scalars, lists and mappings become
 _SCALARS = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "timestamp")}
 
 
-def read_document(path: str | Path, *, size_limit: int = SIZE_LIMIT_BYTES) -> Document:
-    """Read and check a file. Raises FileFormatError, also where it is not there or not readable."""
+def read_document(path: str | Path, *, size_limit: int = SIZE_LIMIT_BYTES, secret: bool = False) -> Document:
+    """Read and check a file. Raises FileFormatError, also where it is not there or not readable.
+
+    ``secret``: it holds passwords, and no error quotes it.
+    """
     try:
         with Path(path).open("rb") as stream:
             data = stream.read(size_limit + 1)
     except OSError as error:
         raise FileFormatError(str(path), f"cannot be read: {error.strerror}") from error
-    return parse_document(data, str(path), size_limit=size_limit)
+    try:
+        return parse_document(data, str(path), size_limit=size_limit)
+    except FileFormatError as error:
+        if not secret or error.problem.startswith(_QUOTES_NOTHING):
+            raise
+        # A password that begins with "!" or "*" and has no quotes is a tag or an alias to YAML, and named as such.
+        raise FileFormatError(
+            str(path), "is not YAML or JSON here", line=error.line, remedy="put passwords in quotes"
+        ) from None
 
 
 def parse_document(data: str | bytes, file: str, *, size_limit: int = SIZE_LIMIT_BYTES) -> Document:
@@ -132,9 +145,9 @@ class Document:
     """A whole file: its plain data, the line of every path (keys and indexes from the top), and its text."""
 
     file: str
-    plain: Plain
+    plain: Plain = field(repr=False)
     lines: dict[tuple[str | int, ...], int]
-    text: str
+    text: str = field(repr=False)
 
     def fail(self, path: tuple[str | int, ...], problem: str, remedy: str = "") -> NoReturn:
         """Raise FileFormatError at a path (or at the nearest one above it that has a line)."""

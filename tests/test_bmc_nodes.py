@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+import traceback
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,32 @@ def test_a_password_that_is_no_text_is_refused_and_not_shown(tmp_path: Path) -> 
         read_nodes(written(tmp_path, node(pm_password=8675309)), Credentials())
     assert "put it in quotes" in str(caught.value)
     assert "8675309" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "before", ["!", "!!", "*", "&x ", "@", "%", "{", "[", "'", '"', "0b", "2026-99-", "? ", "a: "]
+)
+@pytest.mark.parametrize("flow", [True, False])
+def test_a_password_without_quotes_that_yaml_reads_as_something_else_is_not_shown(
+    tmp_path: Path, before: str, flow: bool
+) -> None:
+    password = f"{before}hunter2"
+    text = "{user: u, password: %s}\n" if flow else "user: u\npassword: %s\n"
+    credentials = tmp_path / "credentials.yaml"
+    credentials.write_text(text % password)
+    credentials.chmod(0o600)
+    nodes = tmp_path / "nodes.yaml"
+    node = (
+        "{pm_addr: h, pm_user: u, pm_password: %s}" if flow else "pm_addr: h\n  pm_user: u\n  pm_password: %s"
+    )
+    nodes.write_text(f"nodes:\n- {node % password}\n")
+    nodes.chmod(0o600)
+    for read in (lambda: read_credentials(credentials), lambda: read_nodes(nodes, Credentials())):
+        try:
+            read()
+        except FileFormatError as error:
+            assert "hunter2" not in "".join(traceback.format_exception(error))
+            assert error.line is not None
 
 
 def test_two_nodes_with_one_bmc_or_mac_are_refused(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def read_credentials(path: Path | None, environment: Mapping[str, str] = os.envi
     if path is None:
         return _from_environment(environment)
     _refuse_readable(path)
-    top = read_document(path).section()
+    top = read_document(path, secret=True).section()
     top.only((*_KEYS, "bmcs"), "a credentials file")
     own = {}
     if "bmcs" in top:

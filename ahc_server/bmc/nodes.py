@@ -42,7 +42,7 @@ _SIZE_LIMIT_BYTES = 16 * 1024 * 1024
 
 def read_nodes(path: Path, credentials: Credentials) -> tuple[list[Target], list[str]]:
     """The BMCs of a file, and warnings about it. Raises FileFormatError, UsageError (no login for one of them)."""
-    document = read_document(path, size_limit=_SIZE_LIMIT_BYTES)
+    document = read_document(path, size_limit=_SIZE_LIMIT_BYTES, secret=True)
     sections = _node_sections(document)
     if not sections:
         document.fail(("nodes",), "no nodes in it")

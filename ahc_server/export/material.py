@@ -24,7 +24,7 @@ class Document:
     """A JSON file of a registration: its name for messages, and what it holds."""
 
     file: str
-    plain: Plain
+    plain: Plain = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
