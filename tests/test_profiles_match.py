@@ -157,6 +157,32 @@ def test_what_nobody_measured_is_said_and_nobody_is_judged_for_nothing() -> None
     assert match_session(of, [COMPUTE], never).profiles[0].nodes == 8
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "whys"),
+    [
+        (
+            "priority: 2",
+            "quota: {min: 1}",
+            {"b needs it for its minimum of 1", "comes before b, which would fit too"},
+        ),
+        (
+            "priority: 2\nquota: rest",
+            "quota: {max: 1}",
+            {"b has its 1 node", "comes before a, which would fit too"},
+        ),
+        ("priority: 2\nquota: {max: 1}", "", {"a has its 1 node", "comes before b, which would fit too"}),
+    ],
+)
+def test_why_a_node_serves_where_it_does_is_true_with_minima_and_the_rest(
+    first: str, second: str, whys: set[str]
+) -> None:
+    asked = [
+        parse_profile(f"profile: {name}\n{says}\nrequires: [cpu.cores: 8]\n")
+        for name, says in (("a", first), ("b", second))
+    ]
+    assert {node.why for node in match_session(session(*[machine(8, 1)] * 3), asked).nodes} == whys
+
+
 @given(
     st.randoms(use_true_random=False),
     st.lists(st.tuples(st.sampled_from([2, 8, 32, None]), st.integers(0, 5)), min_size=1, max_size=8),

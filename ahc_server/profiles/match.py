@@ -135,12 +135,21 @@ def _why(profiles: Sequence[Profile], row: Sequence[Asked], place: int, held: Co
         return f"no profile fits{told}"
     if len(fitting) == 1:
         return "the only one that fits"
-    passed = [number for number in fitting if number < place]
-    names = [profiles[number].name for number in fitting if number != place]
-    if not passed:
-        return f"comes before {_listed(names)}, which would fit too"
-    full = [f"{profiles[number].name} has its {_nodes(held[number])}" for number in passed]
-    return f"{' and '.join(full)}" if len(passed) < 4 else f"{len(passed)} that come first have their nodes"
+    chosen = profiles[place]
+    # As they are served: what is the rest comes after all others, whatever its priority.
+    before = [number for number in fitting if _turn(profiles, number) < _turn(profiles, place)]
+    if not before:
+        return f"comes before {_listed([profiles[number].name for number in fitting if number != place])}, which would fit too"
+    full = [number for number in before if held[number] == profiles[number].quota.most]
+    said = [f"{profiles[number].name} has its {_nodes(held[number])}" for number in full]
+    said = said if len(said) < 4 else [f"{len(said)} that come first have their nodes"]
+    if len(full) < len(before):
+        said.append(f"{chosen.name} needs it for its minimum of {chosen.quota.least:,}")
+    return " and ".join(said)
+
+
+def _turn(profiles: Sequence[Profile], place: int) -> tuple[bool, int]:
+    return profiles[place].quota.is_rest, place
 
 
 def _why_unfilled(
