@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,12 @@ import pytest
 
 from ahc_agent.wire.messages import Identity
 from ahc_server.bmc import ask
-from ahc_server.bmc.discover import Discovered, watch_arrivals
+from ahc_server.bmc.discover import Discovered, left_behind, watch_arrivals
 from ahc_server.bmc.link import load
 from ahc_server.bmc.model import Answer
 from ahc_server.bmc.secret import Secret
 from ahc_server.bmc.target import Login, Target
-from ahc_server.bmc.workers import ask_all
+from ahc_server.bmc.workers import ask_all, failed
 from tests.bmc_helpers import PASSWORD, SIM, USER, Simulated, ipmi_sim, silent
 from tests.server_helpers import AHC, Stage, wait_for
 
@@ -143,6 +145,56 @@ def test_the_command_with_a_real_server_and_a_real_agent(bmc: Simulated, tmp_pat
     [node] = json.loads(out)["nodes"]
     assert (node["outcome"], node["machine"]) == ("joined", "n1")
     assert PASSWORD not in out + err
+
+
+def test_an_interruption_says_what_is_left(bmc: Simulated, tmp_path: Path) -> None:
+    nodes = tmp_path / "nodes.json"
+    login = {"pm_user": USER, "pm_password": PASSWORD}
+    with silent() as port, Stage(tmp_path) as stage:
+        known = {"name": "n1", "pm_addr": bmc.address, **login}
+        nodes.write_text(json.dumps([known, {"name": "n2", "pm_addr": f"127.0.0.1:{port}", **login}]))
+        nodes.chmod(0o600)
+        stage.serve()
+        # One after the other: n1 is done with while n2 is still being asked.
+        asking = subprocess.Popen(
+            [
+                *AHC,
+                "--store",
+                str(stage.store),
+                "discover",
+                str(nodes),
+                "--at-once",
+                "1",
+                "--time-limit",
+                "600",
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parent.parent,
+        )
+        try:
+            wait_for(lambda: bmc.power() == "1", 90.0)
+            time.sleep(1.0)
+            asking.send_signal(signal.SIGINT)
+            out, err = asking.communicate(timeout=60)
+        finally:
+            asking.kill()
+            asking.wait()
+    assert asking.returncode == 130
+    assert "what was done stays done" in err
+    assert PASSWORD not in out + err
+    assert bmc.power() == "1"
+
+
+def test_what_an_early_end_leaves_is_told_of_every_node() -> None:
+    four = [Target(node=f"n{each}", host="h", port=each, login=Login("u", Secret("p"))) for each in range(4)]
+    done = [Answer(node=f"n{each}", address="h", said="powered on, from the network") for each in (3, 0)]
+    assert left_behind(four, [*done, failed(four[1], "locked", "wrong password")]) == [
+        "powered on, from the network, and left so: n0, n3",
+        "nothing is known to have been done (locked): n1",
+        "not asked, or its BMC was just being asked (may have been powered on): n2",
+    ]
 
 
 def test_without_a_server_nothing_is_powered_on(bmc: Simulated, tmp_path: Path) -> None:

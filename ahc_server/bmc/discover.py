@@ -92,6 +92,23 @@ def watch_arrivals(
     return Discovered(arrivals, sorted(machine for machine in here if machine not in known | before))
 
 
+def left_behind(targets: Sequence[Target], answered: Sequence[Answer]) -> list[str]:
+    """What discovery that ends early leaves, in sentences: nothing that was done is undone. ``answered``: the BMCs that were done
+    with by then, in any order."""
+    nodes: dict[str, list[str]] = {}
+    known = {answer.node: answer for answer in answered}
+    for target in targets:
+        answer = known.get(target.node)
+        if answer is None:
+            what = "not asked, or its BMC was just being asked (may have been powered on)"
+        elif answer.failure is not None:
+            what = f"nothing is known to have been done ({_OUTCOME[answer.failure.trouble]})"
+        else:
+            what = f"{answer.said}, and left so"
+        nodes.setdefault(what, []).append(target.node)
+    return [f"{what}: {', '.join(names)}" for what, names in nodes.items()]
+
+
 def _can_be_told(target: Target, answer: Answer) -> bool:
     return bool(
         target.macs or target.serial or target.uuid or spellings(answer.uuid) or target.node != target.address

@@ -237,8 +237,14 @@ def targets_of(nodes: Path | None, addresses: tuple[str, ...], credentials: Path
     return targets
 
 
-def ask_targets(targets: list[Target], act: Act, at_once: int, time_limit_s: float) -> list[Answer]:
-    """All of them; progress on standard error where that is a terminal."""
+def ask_targets(
+    targets: list[Target],
+    act: Act,
+    at_once: int,
+    time_limit_s: float,
+    heard: Callable[[Answer], None] = lambda _: None,
+) -> list[Answer]:
+    """All of them; ``heard`` hears each answer as it comes. Progress on standard error where that is a terminal."""
     import sys
 
     from ahc_server.bmc.ask import Ask
@@ -251,6 +257,7 @@ def ask_targets(targets: list[Target], act: Act, at_once: int, time_limit_s: flo
     def told(answer: Answer) -> None:
         nonlocal done
         done += 1
+        heard(answer)
         if sys.stderr.isatty():
             click.echo(f"\r{done} of {len(targets)} BMCs", nl=done == len(targets), err=True)
 

@@ -15,6 +15,7 @@ from ahc_server.paths import Where
 if TYPE_CHECKING:
     from ahc_agent.wire.messages import Identity
     from ahc_server.bmc.discover import Discovered
+    from ahc_server.bmc.model import Answer
 
 #: A server may be restarted while nodes boot.
 _GIVE_UP_S = 120.0
@@ -77,20 +78,28 @@ def command(
     Example: ahc discover instackenv.json --wait 600
     """
     from ahc_server.bmc import ask
-    from ahc_server.bmc.discover import watch_arrivals
+    from ahc_server.bmc.discover import left_behind, watch_arrivals
 
     targets = targets_of(nodes, (), credentials)
     before = frozenset(_agents(where, 0.0))
-    started = ask_targets(targets, ask.to_network(restart=restart), at_once, time_limit + ask.SETTLE_S)
-    found = watch_arrivals(
-        targets,
-        started,
-        lambda: _agents(where, _GIVE_UP_S),
-        lambda some: ask_targets(some, ask.status(), at_once, time_limit),
-        before=before,
-        wait_s=wait_s,
-        told=lambda sentence: click.echo(sentence, err=True),
-    )
+    answered: list[Answer] = []
+    try:
+        act = ask.to_network(restart=restart)
+        started = ask_targets(targets, act, at_once, time_limit + ask.SETTLE_S, answered.append)
+        found = watch_arrivals(
+            targets,
+            started,
+            lambda: _agents(where, _GIVE_UP_S),
+            lambda some: ask_targets(some, ask.status(), at_once, time_limit),
+            before=before,
+            wait_s=wait_s,
+            told=lambda sentence: click.echo(sentence, err=True),
+        )
+    except (KeyboardInterrupt, CannotAnswer):
+        click.echo("discovery ends early; what was done stays done:", err=True)
+        for sentence in left_behind(targets, answered):
+            click.echo(sentence, err=True)
+        raise
     _show(found, form)
 
 
