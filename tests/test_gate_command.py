@@ -76,6 +76,17 @@ def test_json_and_junit_say_the_same(ahc: Ahc, tmp_path: Path) -> None:
     etree.XMLSchema(etree.fromstring(SCHEMA)).assertValid(etree.fromstring(out.encode()))
 
 
+@pytest.mark.parametrize("moment", ["0001-01-01", "9999-12-31T23:59:59Z"])
+def test_at_the_ends_of_time_it_does_not_open_and_is_still_valid_junit(
+    ahc: Ahc, tmp_path: Path, moment: str
+) -> None:
+    imported(ahc, tmp_path / "hw")
+    file = policy(tmp_path, "measured: {cpu: 7d}")
+    status, out, _ = ahc("gate", "--policy", file, "--at", moment, "--format", "junit")
+    assert status == 3
+    etree.XMLSchema(etree.fromstring(SCHEMA)).assertValid(etree.fromstring(out.encode()))
+
+
 def test_old_data_cannot_tell(ahc: Ahc, tmp_path: Path) -> None:
     """An import's age is that of its files, not that of the import."""
     imported(ahc, tmp_path / "hw")
@@ -139,6 +150,10 @@ def test_the_shipped_policies_never_open_for_what_they_cannot_see(
         (("--policy", "{tmp}/none.yaml"), 2, "cannot be read"),
         (("--policy", "{tmp}/policy.yaml", "--session", "none"), 3, "no session 'none'"),
         (("--policy", "{tmp}/policy.yaml", "--at", "tomorrow"), 2, "--at"),
+        (("--policy", "{tmp}/policy.yaml", "--at", "0001-01-01T00:00:00+05:00"), 2, "--at"),
+        (("--policy", "{tmp}/policy.yaml", "--at", "9999-12-31T23:00:00-05:00"), 2, "--at"),
+        (("--policy", "{tmp}/policy.yaml", "--before", "rack7"), 2, "asks for no comparison"),
+        (("--policy", "{tmp}/policy.yaml", "--profiles", "{tmp}"), 2, "asks nothing of profiles"),
         (("--policy", "{tmp}/policy.yaml", "--step", "post-deploy"), 2, "for the step pre-deploy"),
         (("--policy", "{tmp}/policy.yaml", "--on-fail", "reboot"), 2, "{node}"),
         (("--policy", "{tmp}/policy.yaml", "--apply"), 2, "--on-fail"),

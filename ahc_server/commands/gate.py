@@ -108,6 +108,11 @@ def command(
 
     now_s = time.time() if at is None else _moment(at)
     policy = read_policy(file, step)
+    # Who says what to compare with means to have it compared.
+    if before is not None and policy.compare is None:
+        raise UsageError(f"--before {before}: {file} asks for no comparison (compare: {{}})")
+    if folder is not None and not _asks_profiles(policy):
+        raise UsageError(f"--profiles {folder}: {file} asks nothing of profiles (least, ready-state)")
     data = _data(where, policy, name, before, folder, limits)
     gate = decide(policy, data, now_s, node)
     click.echo(_drawn(gate, form), nl=False)
@@ -121,9 +126,9 @@ def command(
 def _moment(text: str) -> float:
     try:
         at = datetime.fromisoformat(text)
-    except ValueError:
+        return (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).astimezone(UTC).timestamp()
+    except (ValueError, OverflowError):
         raise UsageError(f"--at {text!r}: a time like 2026-12-24T18:00:00Z is meant") from None
-    return (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp()
 
 
 def _data(
@@ -153,9 +158,13 @@ def _data(
                 comparison = _compared(store, session.name, before or policy.compare.before, limits)
             except CannotAnswer as error:
                 problem["compare"] = str(error)
-    if policy.least or policy.ready_state:
+    if _asks_profiles(policy):
         matches = _matched(policy, session, judgement, folder)
     return Data(session, judgement.report, matches, comparison, problem)
+
+
+def _asks_profiles(policy: Policy) -> bool:
+    return bool(policy.least) or policy.ready_state
 
 
 def _matched(policy: Policy, session: Session, judgement: Judgement, folder: Path | None) -> Matches:

@@ -159,4 +159,4 @@ def _seriousness(reason: Reason) -> tuple[object, ...]:
 
 
 def _utc(at_s: float) -> str:
-    return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(int(at_s), UTC).isoformat().replace("+00:00", "Z")

@@ -140,10 +140,10 @@ def _why(profiles: Sequence[Profile], row: Sequence[Asked], place: int, held: Co
     before = [number for number in fitting if _turn(profiles, number) < _turn(profiles, place)]
     if not before:
         return f"comes before {_listed([profiles[number].name for number in fitting if number != place])}, which would fit too"
-    full = [number for number in before if held[number] == profiles[number].quota.most]
-    said = [f"{profiles[number].name} has its {_nodes(held[number])}" for number in full]
+    served = [number for number in before if held[number] == profiles[number].quota.most]
+    said = [f"{profiles[number].name} has its {_nodes(held[number])}" for number in served]
     said = said if len(said) < 4 else [f"{len(said)} that come first have their nodes"]
-    if len(full) < len(before):
+    if len(served) < len(before):
         said.append(f"{chosen.name} needs it for its minimum of {chosen.quota.least:,}")
     return " and ".join(said)
 
