@@ -7,8 +7,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace as replaced
 
-from ahc_server.bmc.model import Event, OutOfBand, Reading
+from ahc_server.bmc.model import Event, Health, OutOfBand, Reading
 from ahc_server.judge import judge_session
 from ahc_server.judge.model import Finding, Report
 from tests.judge_helpers import Fleet, verdicts
@@ -127,3 +128,44 @@ def test_an_event_counts_where_no_sensor_shows_the_part_and_it_was_not_taken_bac
     assert "IERR" in finding.summary and finding.severity == "warn"
     assert found({"n2": said(events=[event, over])}) == []
     assert found({"n2": said([Reading(name="CPU1", kind="Processor")], [event])}) == []
+
+
+def logged(
+    code: str, health: Health, *, asserted: bool = True, kind: str = "Power Supply", days: float = 1
+) -> Event:
+    at = (NOW - timedelta(days=days)).isoformat()
+    return Event(at=at, sensor="PS RDN", kind=kind, event="x", health=health, code=code, asserted=asserted)
+
+
+@pytest.mark.parametrize(
+    ("events", "told"),
+    [
+        ([logged("11.1", "critical")], 1),
+        ([logged("11.3", "warning")], 1),
+        ([logged("11.0", "critical", asserted=False)], 1),
+        ([logged("11.1", "critical"), logged("11.3", "warning")], 1),
+        ([logged("11.1", "critical"), logged("11.1", "critical")], 1),
+        ([logged("11.1", "critical"), logged("11.0", "ok")], 0),
+        ([logged("11.1", "critical"), logged("11.1", "ok", asserted=False)], 0),
+        ([logged("11.0", "ok")], 0),
+        ([logged("11.1", "critical", days=40)], 0),
+    ],
+)
+def test_redundancy_is_lost_by_any_word_of_the_log_until_it_is_restored(
+    events: list[Event], told: int
+) -> None:
+    findings = found({"n2": said(events=events)})
+    assert len(findings) == told
+    for finding in findings:
+        assert finding.nodes == ["n2"]
+        assert "PS RDN (event log): x at 2026-01-30T12:00:00+00:00; check the supply" in finding.summary
+
+
+def test_a_fatal_error_counts_though_its_sensor_forgot_it_at_the_next_start() -> None:
+    fine = [Reading(name="PS RDN", kind="Processor")]
+    failed = logged("111.0", "failed", kind="Processor")
+    [finding] = found({"n2": said(fine, [failed, failed])})
+    assert (finding.severity, "machine checks" in finding.summary) == ("warn", True)
+    assert found({"n2": said(fine, [failed, replaced(failed, asserted=False, health="ok")])}) == []
+    assert found({"n2": said(fine, [logged("111.10", "warning", kind="Processor")])}) == []
+    assert found({"n2": said(fine, [logged("111.1", "failed", kind="Fan")])}) == []

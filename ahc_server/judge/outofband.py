@@ -31,7 +31,14 @@ _DO = {
     "Power Supply": "check the supply, its cord and its feed: the machine may run without redundancy",
     "Temperature": "check fans, heat sinks and air flow",
     "Memory": "replace the DIMM",
+    "Power Unit": "check the supplies, their cords and feeds: the machine may run without redundancy",
+    "Processor": "look for machine checks in the logs of its operating system, and see whether it follows the processor",
+    "Critical interrupt": "reseat the card of that bus, and look for PCIe errors in the logs of its operating system",
 }
+#: Their sensors show nothing any more after the machine was started again: what was logged counts all the same.
+_MOMENTARY = ("Processor", "Critical interrupt")
+#: Event types whose offsets exclude each other (IPMI 2.0, 42.1): a later one takes the place of all before. Redundancy is one.
+_STATES, _REDUNDANCY = range(2, 13), 11
 
 
 def told_by_bmcs(records: Sequence[NodeRecord]) -> list[Finding]:
@@ -99,17 +106,40 @@ def _memory(said: OutOfBand) -> Iterator[Ill]:
 
 
 def _logged(said: OutOfBand) -> Iterator[Ill]:
-    """Serious events that were not taken back, of parts that no sensor shows now."""
+    """Serious events that were not taken back, of parts that no sensor shows now, or whose sensors show the moment only."""
     shown = {reading.name for reading in said.sensors if reading.available}
     last: dict[tuple[str, str], Event] = {}
     for event in _recent(said):
-        if event.sensor is not None and event.sensor not in shown and event.kind != "Memory":
-            last[event.sensor, event.code] = event
+        if event.sensor is None or event.kind == "Memory":
+            continue
+        if event.sensor not in shown or event.kind in _MOMENTARY:
+            last[event.sensor, _what(event)] = event
     for (sensor, _), event in sorted(last.items()):
-        if event.asserted and event.health in ("critical", "failed"):
-            ill = Ill("health", sensor, f"{event.kind or 'part'} {sensor} (event log)", "check it")
+        if _stands(event, shown=sensor in shown):
+            do = _DO.get(event.kind, "check it")
+            ill = Ill("health", sensor, f"{event.kind or 'part'} {sensor} (event log)", do)
             ill.add("warn", f"{event.event} at {event.at or 'an unknown time'}", "event", 1, "events")
             yield ill
+
+
+def _type(event: Event) -> int | None:
+    kind = event.code.partition(".")[0]
+    return int(kind) if kind.isdecimal() else None
+
+
+def _what(event: Event) -> str:
+    """What a later event of the same sensor has to tell of, to take the place of this one."""
+    kind = _type(event)
+    return f"{kind}" if kind in _STATES else event.code
+
+
+def _stands(event: Event, *, shown: bool) -> bool:
+    """Whether the last word on a part is a bad one. Of states, the end of a good one is bad, and its health says so."""
+    if shown:
+        return event.asserted and event.health == "failed"
+    if _type(event) == _REDUNDANCY:
+        return event.health != "ok"
+    return event.health in ("critical", "failed") and (event.asserted or _type(event) in _STATES)
 
 
 def _recent(said: OutOfBand) -> list[Event]:
