@@ -50,7 +50,10 @@ def read_document(path: str | Path, *, size_limit: int = SIZE_LIMIT_BYTES, secre
             raise
         # A password that begins with "!" or "*" and has no quotes is a tag or an alias to YAML, and named as such.
         raise FileFormatError(
-            str(path), "is not YAML or JSON here", line=error.line, remedy="put passwords in quotes"
+            str(path),
+            "neither YAML nor JSON from here on",
+            line=error.line,
+            remedy="a bracket, a comma or a quote is missing, or a password has no quotes",
         ) from None
 
 

@@ -86,6 +86,7 @@ def test_yaml_and_redfish(tmp_path: Path) -> None:
         ({"pm_addr": None}, "pm_addr is missing"),
         ({"pm_addr": "a b"}, "no address of a BMC"),
         ({"pm_addr": "http://u:p@h"}, "http(s)://HOST"),
+        ({"pm_addr": "root:calvin-7@10.0.0.1"}, "holds no user and no password"),
         ({"mac": ["zz"]}, "'zz' is no MAC address"),
         ({"pm_password": None}, "pm_password is missing"),
         ({"pm_port": 70000}, "from 1 to 65535"),

@@ -50,6 +50,10 @@ class Target:
 
 def host_and_port(text: str, default: int) -> tuple[str, int]:
     """ "10.0.0.1", "bmc7:1623", "[fd00::1]:623", "fd00::1". Raises UsageError."""
+    if "@" in text:
+        raise UsageError(
+            "an address of a BMC holds no user and no password (HOST, HOST:PORT or [IPv6]:PORT is meant)"
+        )
     if text.count(":") > 1 and not text.startswith("["):
         text = f"[{text}]"
     found = _HOST_PORT.fullmatch(text.strip())
