@@ -139,8 +139,13 @@ class Comparison:
     joint: str = ", "
     #: The operands' values, where none of them depends on the node: most do not, and parts are many.
     _constants: list[Any] | None = field(init=False, default=None)
+    #: The operator's own words, kept beside: they are asked for each part of each node by each profile.
+    _holds: Callable[[Any, Sequence[Any]], bool] = field(init=False, repr=False)
+    _is_pattern: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_holds", self.operator.holds)
+        object.__setattr__(self, "_is_pattern", self.operator.takes == "pattern")
         if all(each.ref is None for each in self.operands):
             object.__setattr__(self, "_constants", [each.value for each in self.operands])
 
@@ -152,14 +157,17 @@ class Comparison:
         return self.operator.words + self.joint.join(each.told(at) for each in self.operands)
 
     def ask(self, value: Any, at: At) -> Kleene:
-        if value is None or (self.operator.takes == "pattern" and len(value) > TEXT_LIMIT):
+        if value is None or (self._is_pattern and len(value) > TEXT_LIMIT):
             return None
         to = self._constants
         if to is None:
-            to = [each.get(at) for each in self.operands]
-            if None in to:
-                return None
-        return self.operator.holds(value, to)
+            to = []
+            for each in self.operands:
+                other = each.get(at)
+                if other is None:
+                    return None
+                to.append(other)
+        return self._holds(value, to)
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,10 +88,12 @@ class Variable:
     def is_one(self) -> bool:
         return self.name[-1].isdigit()
 
-    def part(self, item: Any, of: str) -> Part | None:
-        """None: the part does not tell the field."""
-        value = label(item) if self.field is None else self.field.get(item)
-        return None if value is None else Part(item, of, str(value))
+    def part(self, named: Part) -> Part | None:
+        """A part as this variable shows it. None: it does not tell the field."""
+        if self.field is None:
+            return named
+        value = self.field.get(named.item)
+        return None if value is None else Part(named.item, named.of, str(value))
 
 
 Fields = Mapping[str, tuple[Fact, Test]]
@@ -143,20 +145,20 @@ class PartsRequirement:
         return f"{self.fact.name}: {', '.join(said)}"
 
     def ask(self, at: At) -> Answered:
-        items = _sorted_parts(self.fact, at)
-        if items is None:
+        named = _sorted_parts(self.fact, at)
+        if named is None:
             return Answered(None, self.words.partition(": ")[2], _NOT_TOLD)
-        if self.variables:
+        if self.variables and at.bound:
             taken = {id(part.item) for part in at.bound.values()}
-            items = [item for item in items if id(item) not in taken]
-        chosen = [(item, _ask_fields(self.where, item, at)) for item in items]
+            named = [part for part in named if id(part.item) not in taken]
+        chosen = [(part.item, _ask_fields(self.where, part.item, at)) for part in named]
         sure = [item for item, answer in chosen if answer]
         for answered in self._questions(chosen, sure, at):
             if not answered.fit:
                 return answered
         if not self.variables:
             return _YES
-        bindings = self._bindings(sure)
+        bindings = self._bindings([part for part, (_, answer) in zip(named, chosen, strict=True) if answer])
         first = next(bindings, None)
         if first is None:
             return Answered(None, "a part to bind", _NOT_TOLD)
@@ -226,47 +228,48 @@ class PartsRequirement:
         reasons = [f"{count} × {reason}" if count > 1 else reason for reason, count in why.most_common(2)]
         return f"{text} ({'; '.join(reasons)})" if reasons else text
 
-    def _bindings(self, ordered: list[Any]) -> Iterator[dict[str, Part]]:
+    def _bindings(self, ordered: list[Part]) -> Iterator[dict[str, Part]]:
         """The preferred parts first: in the order of their names."""
-        of = self.fact.name
         if self.same:
-            keys = [_key(self.same, item) for item in ordered]
+            keys = [_key(self.same, part.item) for part in ordered]
             groups = Counter(key for key in keys if None not in key)
             best = groups.most_common(1)[0][0] if groups else None
-            ordered = [item for item, key in zip(ordered, keys, strict=True) if best in (None, key)]
+            ordered = [part for part, key in zip(ordered, keys, strict=True) if best in (None, key)]
         if self.different:
-            first = {_key(self.different, item): item for item in reversed(ordered)}
-            ordered = [item for key, item in reversed(first.items()) if None not in key]
+            first = {_key(self.different, part.item): part for part in reversed(ordered)}
+            ordered = [part for key, part in reversed(first.items()) if None not in key]
         if all(variable.is_one for variable in self.variables):
-            for item in ordered:
-                parts = {variable.name: variable.part(item, of) for variable in self.variables}
+            for named in ordered:
+                parts = {variable.name: variable.part(named) for variable in self.variables}
                 told = {name: part for name, part in parts.items() if part is not None}
                 if len(told) == len(parts):
                     yield told
         else:
-            yield dict(self._all_bound(ordered, of))
+            yield dict(self._all_bound(ordered))
 
-    def _all_bound(self, ordered: list[Any], of: str) -> Iterator[tuple[str, Part]]:
+    def _all_bound(self, ordered: list[Part]) -> Iterator[tuple[str, Part]]:
+        items = [named.item for named in ordered]
         for variable in self.variables:
-            parts = [part for item in ordered if (part := variable.part(item, of)) is not None]
+            parts = [part for named in ordered if (part := variable.part(named)) is not None]
             if variable.is_one:
                 yield from [(variable.name, part) for part in parts[:1]]
                 continue
             yield from ((f"{variable.name}{place + 1}", part) for place, part in enumerate(parts))
-            yield variable.name, Part(ordered, of, ",".join(part.shown for part in parts))
+            yield variable.name, Part(items, self.fact.name, ",".join(part.shown for part in parts))
 
 
-def _sorted_parts(fact: Fact, at: At) -> list[Any] | None:
+def _sorted_parts(fact: Fact, at: At) -> list[Part] | None:
+    """The parts of a list by name: read and named once a node, however many profiles ask."""
     known = at.subject.sorted_parts
     if fact.name not in known:
         items = fact.get(at.subject)
-        known[fact.name] = None if items is None else sorted(items, key=lambda item: _order(label(item)))
-    found: list[Any] | None = known[fact.name]
-    return found
+        named = None if items is None else [Part(item, fact.name, label(item)) for item in items]
+        known[fact.name] = None if named is None else sorted(named, key=lambda part: _order(part.shown))
+    return known[fact.name]
 
 
 def _key(fields: Sequence[Fact], item: Any) -> tuple[Any, ...]:
-    return tuple([fact.get(item) for fact in fields])
+    return (fields[0].get(item),) if len(fields) == 1 else tuple([fact.get(item) for fact in fields])
 
 
 def _listed(facts: Sequence[Fact]) -> str:
@@ -304,7 +307,10 @@ class MeasuredRequirement:
             return Answered(None, self.test.words, "not measured")
         if self.over in ("sum", "mean"):
             readings = [_together(readings, self.metric, 1 if self.over == "sum" else len(readings))]
-        answers = [(each, self.test.ask(each.value, At(at.subject, at.bound, each))) for each in readings]
+        answers, of_reading, ask = [], At(at.subject, at.bound), self.test.ask
+        for each in readings:
+            of_reading.reading = each
+            answers.append((each, ask(each.value, of_reading)))
         fit = (any_of if self.over == "any" else all_of)(answer for _, answer in answers)
         if fit:
             return _YES

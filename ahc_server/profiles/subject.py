@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from ahc_agent.facts import Inventory
 from ahc_server.judge.model import Finding, Verdict
@@ -35,7 +34,7 @@ class Subject:
     findings: tuple[Finding, ...] = ()
     readings: Mapping[str, tuple[Reading, ...]] = field(default_factory=dict)
     #: Its lists of parts in the order of their names, kept from the first profile that asks to the last.
-    sorted_parts: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    sorted_parts: dict[str, list[Part] | None] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def bad_collectors(self) -> frozenset[str]:
