@@ -81,10 +81,11 @@ class Submitted(Reply, kw_only=True, frozen=True):
 
 
 class Agents(Reply, kw_only=True, frozen=True):
-    """Machine → where it can be reached, and who it says it is."""
+    """Machine → where it can be reached, who it says it is, and which start of its agent this is (``Hello.instance``)."""
 
     machines: dict[str, list[str]]
     identities: dict[str, Identity] = {}
+    instances: dict[str, str] = {}
 
 
 class Declined(Reply, kw_only=True, frozen=True):

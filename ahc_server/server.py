@@ -178,6 +178,7 @@ class Server:
                 return Agents(
                     machines={name: list(hello.addresses) for name, hello in here.items()},
                     identities={name: hello.identity for name, hello in here.items()},
+                    instances={name: hello.instance for name, hello in here.items()},
                 )
             if isinstance(request, StatusOf):
                 return self._status(request.session)

@@ -116,6 +116,32 @@ def test_a_node_that_is_on_is_left_alone_but_with_restart(bmc: Simulated) -> Non
     assert bmc.boot() == "pxe"
 
 
+def test_a_machine_that_is_started_again_is_not_there_by_the_agent_of_before(bmc: Simulated) -> None:
+    """The server hears of a power cut only when heartbeats stay away: until then the old agent is still listed."""
+    (bmc.folder / "power").write_text("1\n")
+    one = target(bmc, macs=(MAC,))
+    here = {"m1": Identity(macs=[MAC])}
+
+    def outcome(said: str, lasting: frozenset[str]) -> str:
+        started = [Answer(node="n1", address=one.address, power="on", said=said)]
+        found = watch_arrivals(
+            [one],
+            started,
+            lambda: here,
+            lambda some: [Answer(node="n1", address=one.address, power="on")],
+            before=frozenset(here),
+            wait_s=0.0,
+            told=lambda _: None,
+            lasting=lambda: lasting,
+        )
+        assert found.strangers == []
+        return found.arrivals[0].outcome
+
+    assert outcome("powered on, from the network", frozenset(here)) == "never"
+    assert outcome("powered on, from the network", frozenset()) == "joined"
+    assert outcome(ask.WAS_ON, frozenset(here)) == "joined"
+
+
 def test_the_command_with_a_real_server_and_a_real_agent(bmc: Simulated, tmp_path: Path) -> None:
     nodes = tmp_path / "nodes.json"
     nodes.write_text(

@@ -17,6 +17,8 @@ from ahc_server.bmc.target import Target
 #: How long a machine may take from the command to the state that it asks for, and how often that is looked at.
 SETTLE_S = 30.0
 _LOOK_S = 0.5
+#: What ``to_network`` says of a machine that it left as it was.
+WAS_ON = "was on already"
 
 Act = Callable[[Bmc], dict[str, Any]]
 
@@ -159,7 +161,7 @@ def to_network(*, restart: bool, settle_s: float = SETTLE_S) -> Act:
         found: dict[str, Any] = dict(zip(("uuid", "firmware"), bmc.about(), strict=True))
         before = bmc.power()
         if before == "on" and not restart:
-            return {**found, "power": "on", "said": "was on already"}
+            return {**found, "power": "on", "said": WAS_ON}
         bmc.set_boot_device("network", always=False)
         bmc.ask_power("on" if before == "off" else "cycle")
         _await(bmc, "on", settle_s)

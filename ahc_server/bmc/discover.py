@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ahc_agent.wire.messages import Identity
+from ahc_server.bmc.ask import WAS_ON
 from ahc_server.bmc.model import Answer, Arrival, Outcome, Trouble
 from ahc_server.bmc.target import Target
 from ahc_server.bmc.whose import Found, Known, machine_of, mismatch, spellings
@@ -52,12 +53,14 @@ def watch_arrivals(
     before: frozenset[str],
     wait_s: float,
     told: Callable[[str], None],
+    lasting: Callable[[], frozenset[str]] = frozenset,
     poll_s: float = 1.0,
 ) -> Discovered:
     """Wait up to ``wait_s`` for the machines of the BMCs that were asked to start them (``started``, in the targets' order).
 
     ``agents``: who is joined now; ``before``: who was, at first; ``power``: asks BMCs for their power state. ``told`` hears of
-    each machine when it joins.
+    each machine when it joins. ``lasting``: machines whose agents run since before; one that was started now is not there
+    by such an agent.
     """
     awaited = {
         place
@@ -70,8 +73,11 @@ def watch_arrivals(
     while True:
         here = agents()
         machines = {machine: Known(identity) for machine, identity in here.items()}
+        old = lasting()
+        anew = {machine: known for machine, known in machines.items() if machine not in old}
         for place in sorted(awaited - found.keys()):
-            whose = machine_of(targets[place], started[place].uuid, machines)
+            answer = started[place]
+            whose = machine_of(targets[place], answer.uuid, machines if answer.said == WAS_ON else anew)
             if whose.machine is not None or whose.conflict is not None:
                 found[place] = whose
                 told(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ahc_agent.wire.messages import Identity
     from ahc_server.bmc.discover import Discovered
     from ahc_server.bmc.model import Answer
+    from ahc_server.control import Agents
 
 #: A server may be restarted while nodes boot.
 _GIVE_UP_S = 120.0
@@ -81,7 +82,17 @@ def command(
     from ahc_server.bmc.discover import left_behind, watch_arrivals
 
     targets = targets_of(nodes, (), credentials)
-    before = frozenset(_agents(where, 0.0))
+    joined = _agents(where, 0.0)
+    before = dict(joined.instances)
+
+    def agents() -> Mapping[str, Identity]:
+        nonlocal joined
+        joined = _agents(where, _GIVE_UP_S)
+        return joined.identities
+
+    def lasting() -> frozenset[str]:
+        return frozenset(name for name, instance in joined.instances.items() if before.get(name) == instance)
+
     answered: list[Answer] = []
     try:
         act = ask.to_network(restart=restart)
@@ -89,11 +100,12 @@ def command(
         found = watch_arrivals(
             targets,
             started,
-            lambda: _agents(where, _GIVE_UP_S),
+            agents,
             lambda some: ask_targets(some, ask.status(), at_once, time_limit),
-            before=before,
+            before=frozenset(before),
             wait_s=wait_s,
             told=lambda sentence: click.echo(sentence, err=True),
+            lasting=lasting,
         )
     except (KeyboardInterrupt, CannotAnswer):
         click.echo("discovery ends early; what was done stays done:", err=True)
@@ -103,7 +115,7 @@ def command(
     _show(found, form)
 
 
-def _agents(where: Where, give_up_s: float) -> Mapping[str, Identity]:
+def _agents(where: Where, give_up_s: float) -> Agents:
     """Who is joined. Raises ServerAway; one that restarts is waited for."""
     from ahc_server.control import Agents, ListAgents
     from ahc_server.watch import ask_patiently
@@ -111,7 +123,7 @@ def _agents(where: Where, give_up_s: float) -> Mapping[str, Identity]:
     reply = ask_patiently(where, ListAgents(), give_up_s)
     if not isinstance(reply, Agents):
         raise CannotAnswer("the server answers nonsense: is it of the same version?")
-    return reply.identities
+    return reply
 
 
 def _show(found: Discovered, form: str) -> None:
