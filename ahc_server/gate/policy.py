@@ -138,6 +138,7 @@ def parse_policy(text: str | bytes, step: str | None = None, *, file: str = "pol
 def _policy(document: Document, step: str | None) -> Policy:
     top = document.section()
     top.only((*_KEYS, "steps"), "a policy")
+    _nothing_empty(top, but=("waivers", "names"))
     policies = [(top, _read(document, [top]))]
     if top.plain.get("steps") is not None:
         named = top.sections("steps")
@@ -146,6 +147,7 @@ def _policy(document: Document, step: str | None) -> Policy:
             top.fail("step", "step and steps in one file", "say which it is: one step, or several")
         for name, section in named.items():
             section.only([key for key in _KEYS if key != "step"], f"the step {name}")
+            _nothing_empty(section, but=("waivers", "names"))
             policies.append((section, _read(document, [section, top], name)))
     # All steps were read, so that a mistake in one is told before the day on which it is needed.
     by_step = {policy.step: policy for _, policy in policies if policy.step is not None}
@@ -182,6 +184,13 @@ def _read(document: Document, sections: list[Section], step: str | None = None) 
         names=_names(of("names")),
         document=document,
     )
+
+
+def _nothing_empty(section: Section, but: tuple[str, ...] = ()) -> None:
+    """A key without a value asks for nothing, and a waiver's for everybody: who wrote it meant something else."""
+    for key, value in section.plain.items():
+        if value is None and key not in but:
+            section.fail(key, f"{key}: nothing stands behind it", "say what is meant, or leave the key out")
 
 
 def _severity(section: Section) -> Severity | None:
@@ -251,6 +260,7 @@ def _compare(section: Section) -> Compare | None:
     if inner is None:
         return None
     inner.only(("before", "close-on"), "compare")
+    _nothing_empty(inner)
     return Compare(inner.text("before", max_length=128) or PREVIOUS, _severity(inner) or "fail")
 
 
@@ -276,6 +286,7 @@ def _waivers(section: Section) -> list[Waiver]:
 
 def _waiver(section: Section) -> Waiver:
     section.only((*_WHAT, "who", "why", "until"), "a waiver")
+    _nothing_empty(section)
     node, element = section.text("node", max_length=256), section.text("element", max_length=600)
     if node is not None and element is not None:
         section.fail("element", "a waiver for a node and for an element", "name one of them")

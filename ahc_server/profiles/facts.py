@@ -7,15 +7,15 @@ adds what follows from several of them. A value of None is "the machine does not
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from operator import attrgetter
-from typing import Any
+from typing import Any, get_args
 
 from msgspec import inspect
 
 from ahc_agent.facts import Disk, Inventory, Nic, PciDevice
-from ahc_server.judge.model import Finding
+from ahc_server.judge.model import Finding, Verdict
 from ahc_server.profiles.subject import Subject
 from ahc_server.profiles.values import FLAG, NUMBER, TEXT, Kind, unit_of
 
@@ -65,7 +65,9 @@ def vocabulary() -> Mapping[str, Fact]:
     facts["findings"] = Fact("findings", TEXT, _findings, parts=finding)
     facts["id"] = Fact("id", TEXT, lambda subject: subject.id)
     facts["group"] = Fact("group", TEXT, lambda subject: subject.group)
-    facts["verdict"] = Fact("verdict", TEXT, lambda subject: subject.verdict)
+    facts["verdict"] = Fact(
+        "verdict", Kind("text", choices=get_args(Verdict)), lambda subject: subject.verdict
+    )
     for name, (_, kind, get) in DERIVED.items():
         facts[name] = Fact(name, kind, get)
     return facts
@@ -98,7 +100,7 @@ def _named(parts: dict[str, Fact], of: str) -> dict[str, Fact]:
     """Fields of parts; their sizes are shown as those of the list's kind are. Lists of parts inside parts cannot be asked for."""
     is_binary = of.startswith(_BINARY)
     return {
-        name: Fact(name, Kind(fact.kind.of, fact.kind.unit, is_binary), fact.get, fact.is_list)
+        name: Fact(name, replace(fact.kind, is_binary=is_binary), fact.get, fact.is_list)
         for name, fact in parts.items()
         if fact.parts is None
     }
@@ -120,6 +122,8 @@ def _kind(name: str, kind: inspect.Type) -> Kind:
         return FLAG
     if isinstance(kind, inspect.IntType | inspect.FloatType):
         return Kind("number", unit_of(name), name.startswith(_BINARY))
+    if isinstance(kind, inspect.LiteralType):
+        return Kind("text", choices=tuple(map(str, kind.values)))
     return TEXT
 
 

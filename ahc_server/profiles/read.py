@@ -26,7 +26,7 @@ from ahc_agent.errors import UsageError
 from ahc_server.profiles.model import Yields
 from ahc_server.profiles.profile import Profile, Quota, by_precedence
 from ahc_server.profiles.read_requires import RequirementReader
-from ahc_server.yamlfile import Document, Section, parse_document, read_document
+from ahc_server.yamlfile import Document, Section, nearest, parse_document, read_document
 
 #: The profiles that come with AHC.
 SHIPPED = Path(__file__).parent / "shipped"
@@ -37,6 +37,9 @@ _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _TRAIT = re.compile(r"(?:CUSTOM_|HW_|COMPUTE_|STORAGE_)[A-Z0-9_]{1,240}")
 #: A variable in what a profile yields, and perhaps a fact of its part.
 USE = re.compile(r"\$[A-Za-z][A-Za-z0-9_-]{0,63}(?:\.[a-z][a-z0-9_.]{0,63}[a-z0-9_])?")
+#: What the ready state can look for: a version of firmware, a setting of the BMC.
+_FIRMWARE = ("bios", "bmc", "nic:", "disk:")
+_BMC = ("address", "channel")
 _NODES_LIMIT = 1_000_000
 _FILES_LIMIT = 1000
 
@@ -172,11 +175,23 @@ def _yields(document: Document, refer: Any) -> Yields:
         traits=list(section.words("traits") or ()),
         raid=_raid(section),
         bios=_texts(section, "bios"),
-        firmware=_texts(section, "firmware"),
+        firmware=_known(section, "firmware", _FIRMWARE),
         labels=_texts(section, "labels"),
-        bmc=_texts(section, "bmc"),
+        bmc=_known(section, "bmc", _BMC),
         resource_class=section.text("resource_class", max_length=80),
     )
+
+
+def _known(section: Section, key: str, known: Sequence[str]) -> dict[str, str]:
+    """As ``_texts``, of names that the ready state can look for; one that ends in a colon has something behind it."""
+    told = _texts(section, key)
+    for name in told:
+        kind, colon, which = name.partition(":")
+        if f"{kind}{colon}" not in known or bool(colon) != bool(which):
+            Section(section.document, (*section.path, key)).fail(
+                name, f"{key}: {name!r} is not known", nearest(name, known)
+            )
+    return told
 
 
 def _texts(section: Section, key: str) -> dict[str, str]:

@@ -36,6 +36,8 @@ _MEDIANS: dict[str, Callable[[At], Any]] = {
     "the fleet's median": lambda at: None if at.reading is None else at.reading.fleet_median,
 }
 _TESTS_LIMIT = 64
+#: Operators whose operands are whole values: where only some can be, another is a mistake ("not: fial" would fit everybody).
+_WHOLE = ("equals", "in", "not-in")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,9 @@ class TestReader:
         if operator.takes == "networks":
             return Comparison(operator, tuple(self._network(each, path) for each in values), " or ")
         operands = tuple(self.operand(each, path, kind, name, medians) for each in values)
+        constant = all(each.ref is None for each in operands)
+        if operator.takes == "pair" and constant and operands[0].value > operands[1].value:
+            self.fail(path, f"{name}: [lowest, highest] is expected", "turn them round")
         return Comparison(operator, operands, " and " if operator.takes == "pair" else ", ")
 
     def _pattern(self, plain: Any, path: Path, name: str) -> Operand:
@@ -127,6 +132,8 @@ class TestReader:
             return Operand(show(plain, kind), kind, plain)
         if isinstance(plain, bool | list | dict | None) or len(str(plain)) > 4096:
             self.fail(path, f"{name}: text is expected, not {plain!r}", "put it in quotes")
+        if kind.choices and name in _WHOLE and str(plain) not in kind.choices:
+            self.fail(path, f"{name}: {plain!r} is never its value", nearest(str(plain), kind.choices))
         return Operand(show(str(plain), kind), kind, str(plain))
 
     def _number(self, plain: Any, path: Path, kind: Kind, name: str, medians: bool) -> Operand:

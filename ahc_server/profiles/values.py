@@ -55,11 +55,13 @@ _SHOWN = 80
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a fact's value is. ``unit``: a key of UNITS; ``is_binary``: shown in GiB and not in GB."""
+    """What a fact's value is. ``unit``: a key of UNITS; ``is_binary``: shown in GiB and not in GB; ``choices``: the only texts
+    that it can be, where they are known."""
 
     of: Literal["text", "number", "flag"]
     unit: str = ""
     is_binary: bool = False
+    choices: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
