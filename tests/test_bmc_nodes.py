@@ -87,6 +87,7 @@ def test_yaml_and_redfish(tmp_path: Path) -> None:
         ({"pm_addr": "a b"}, "no address of a BMC"),
         ({"pm_addr": "http://u:p@h"}, "http(s)://HOST"),
         ({"pm_addr": "root:calvin-7@10.0.0.1"}, "holds no user and no password"),
+        ({"name": "n1\x1b[2J"}, "without control characters"),
         ({"mac": ["zz"]}, "'zz' is no MAC address"),
         ({"pm_password": None}, "pm_password is missing"),
         ({"pm_port": 70000}, "from 1 to 65535"),

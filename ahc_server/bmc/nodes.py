@@ -90,6 +90,8 @@ def _target(section: Section, place: int, credentials: Credentials) -> Target:
     usual = REDFISH_PORT if speaks == "redfish" else IPMI_PORT
     host, port, url = _where(section, written, usual)
     node = section.text("name", max_length=128) or written
+    if not node.isprintable():
+        section.fail("name", "name: text without control characters is expected")
     port = section.integer("pm_port", 1, 65535) or port
     return Target(
         node=node,
