@@ -214,7 +214,16 @@ def test_the_json_is_the_model() -> None:
     assert msgspec.json.decode(draw_json(found).encode(), type=Matches) == found
 
 
-@pytest.mark.parametrize("count", [0, 60])
-def test_a_large_fleet_stays_on_one_screen(count: int) -> None:
-    text = draw_text(match_session(session(*[machine(2, 1)] * (count + 1)), [CONTROL]))
-    assert ("more nodes: --full shows all" in text) == (count > 0)
+def test_a_large_fleet_stays_on_one_screen() -> None:
+    """Nodes that want the same thing stand together, and what is beyond a screen is counted."""
+    alike = draw_text(match_session(session(*[machine(2, 1)] * 1000), [CONTROL]))
+    assert "1,000 nodes  no profile" in alike and "and 994 more" in alike
+    several = [machine(1 + number % 15, 1) for number in range(1000)]
+    others = draw_text(match_session(session(*several), [CONTROL, COMPUTE]))
+    different = draw_text(
+        match_session(
+            session(*[machine(1 + number % 15, 1 + number // 15) for number in range(1, 400)]), [CONTROL]
+        )
+    )
+    assert "more nodes: --full shows all" in different and "more nodes" not in alike
+    assert max(len(text.splitlines()) for text in (alike, others, different)) < 60

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 
 import msgspec
 
+from ahc_server.judge import wording
 from ahc_server.profiles.model import Answer, Matches, NodeMatch
 from ahc_server.report.layout import table, wrapped
 from ahc_server.report.words import clean
 
-#: Nodes and answers on one screen.
-_MOST_NODES = 40
+#: Lines of nodes on one screen.
+_MOST_LINES = 40
+#: Nodes with the same profile for the same reason stand together where they would take more lines than this.
+_FOLD = 3
 _MOST_NOTES = 6
 _MOST_DRIFTS = 12
 
@@ -75,16 +78,33 @@ def _drifts(drifts: Sequence[str], width: int, full: bool) -> list[str]:
 
 def _nodes(matches: Matches, width: int) -> list[str]:
     """Those without a profile first: they are what somebody has to look at."""
-    ordered = sorted(matches.nodes, key=lambda node: node.profile is not None)
-    rows = []
-    for node in ordered[:_MOST_NODES]:
+    alike: dict[tuple[str, str], list[str]] = {}
+    for node in sorted(matches.nodes, key=lambda node: node.profile is not None):
         why = node.why
         if node.profile is None:
             why += "".join(f"\n{_short(answer)}" for answer in node.answers if answer.reason is not None)
-        rows.append((node.id, node.profile or "no profile", why))
-    more = len(ordered) - len(rows)
+        alike.setdefault((node.profile or "no profile", why), []).append(node.id)
+    rows: list[tuple[str, str, str]] = []
+    lines = shown = 0
+    for (profile, why), ids in alike.items():
+        together = len(ids) > 1 and len(ids) * _height(why) > _FOLD
+        mine = [(name, profile, why) for name in ids]
+        if together:
+            mine = [
+                (f"{len(ids):,} nodes", profile, f"{why}\n{wording.listed([clean(name) for name in ids])}")
+            ]
+        for row in mine:
+            if lines < _MOST_LINES:
+                rows.append(row)
+                lines += _height(row[2])
+                shown += len(ids) if together else 1
+    more = len(matches.nodes) - shown
     tail = [f"  and {more:,} more nodes: --full shows all, --node ID one"] if more > 0 else []
     return ["", "Nodes", *table(rows, width), *tail]
+
+
+def _height(text: str) -> int:
+    return 1 + text.count("\n")
 
 
 def _short(answer: Answer) -> str:
