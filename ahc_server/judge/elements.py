@@ -30,10 +30,12 @@ _CHECK = {
 @dataclass(slots=True)
 class Named:
     """What was named in all runs of a session. ``nodes``: (row, "tx", "rx" or "rtt") → ln of the chance that a healthy node
-    looks so; ``culprits``: row → the clearest one about it, with its run."""
+    looks so; ``culprits``: row → the clearest one about it, with its run; ``unclear``: row → what its flows suffer from, though
+    it is not its own doing."""
 
     nodes: dict[tuple[int, str], float] = field(default_factory=dict)
     culprits: dict[int, tuple[PairRun, Culprit]] = field(default_factory=dict)
+    unclear: dict[int, tuple[PairRun, Culprit]] = field(default_factory=dict)
 
 
 def named(runs: Sequence[tuple[PairRun, Answer]]) -> Named:
@@ -44,6 +46,7 @@ def named(runs: Sequence[tuple[PairRun, Answer]]) -> Named:
     for run, answer in runs:
         for row in run.rows:
             seen[row] = seen.get(row, 0) + 1
+        told.unclear |= {each.nodes[0]: (run, each) for each in answer.unclear}
         for each in answer.culprits:
             if each.kind == "node" and each.witness != "dead":
                 for part in _parts(each):
@@ -92,13 +95,35 @@ def element_findings(
 def node_findings(
     told: Named, findings: Sequence[Finding], names: Sequence[str], thresholds: Thresholds
 ) -> list[Finding]:
-    """Of nodes that are named though they have no peers of their own kind: flows with others prove them as well."""
-    known = {each.element for each in findings if each.component == "network"}
-    return [
+    """Of nodes that are named though their own peers do not show it, as they are of another kind or as bad: flows with others
+    prove them as well. And of those whose flows are slow by the doing of something that was not found."""
+    known = {each.element for each in findings if each.component == "network" and each.kind != "fast"}
+    proven = [
         _finding(each, run, names, thresholds)
         for row, (run, each) in sorted(told.culprits.items())
         if f"node:{names[row]}" not in known and any((row, part) in told.nodes for part in _parts(each))
     ]
+    known |= {each.element for each in proven}
+    return proven + [
+        _unclear(each, run, names)
+        for row, (run, each) in sorted(told.unclear.items())
+        if f"node:{names[row]}" not in known
+    ]
+
+
+def _unclear(each: Culprit, run: PairRun, names: Sequence[str]) -> Finding:
+    node = names[each.nodes[0]]
+    ways = proof(each, run, names)
+    return Finding(
+        element=f"node:{node}",
+        nodes=[node],
+        component="network",
+        kind="not-measured",
+        direction=each.way,
+        severity="info",
+        summary=f"{node}: network: some of its flows are slow{f', as {ways}' if ways else ''}, and others prove its card "
+        "good: it may share something slow that was not found, so it cannot be told; tell the topology, or measure more rounds",
+    )
 
 
 def _finding(each: Culprit, run: PairRun, names: Sequence[str], thresholds: Thresholds) -> Finding:

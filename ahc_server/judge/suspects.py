@@ -28,6 +28,8 @@ _SUPPORT = 0.5
 _DEAD = -6.9
 #: Who lost half of its speed does not pass, however much its samples stray.
 _HALVED = -float(np.log(2.0))
+#: A node that the localiser names is accused beside its peers when it shows this part of the least effect there.
+_SHOWN = 0.5
 #: Those of cards, which the localiser judges, over all nodes and rounds at once.
 LOCALISED = frozenset({"tx", "rx", "rtt"})
 #: Kinds of evidence that a node cannot be better in.
@@ -91,7 +93,7 @@ def examine(
                 matrix.value, sign, [_batch(*fact, metrics) for fact in facts], limits.least_peers
             )
         scores = scores_of(matrix, metrics, distance, cpus, limits)
-        scores = [_localised(score, matrix, named or {}) for score in scores]
+        scores = [_localised(score, matrix, distance, named or {}) for score in scores]
         groups.append((matrix, metrics, _levels(matrix, sign, distance, limits), scores, limits))
     ladder = _ladder([scores for *_, scores, _ in groups])
     return [
@@ -100,12 +102,16 @@ def examine(
     ]
 
 
-def _localised(score: Score, matrix: Matrix, named: Mapping[tuple[int, str], float]) -> Score:
-    """A score of a card has the chance that the localiser reckons with all that it knows of the others."""
+def _localised(
+    score: Score, matrix: Matrix, distance: Floats, named: Mapping[tuple[int, str], float]
+) -> Score:
+    """A score of a card has the chance that the localiser reckons with all that it knows of the others. Whom it names is held
+    to all peers, and not to a half of them that is as slow."""
     if score.kind not in LOCALISED:
         return score
-    log_p = [named.get((int(row), score.part), 0.0) for row in matrix.rows]
-    return replace(score, log_p=np.array(log_p, dtype=np.float64))
+    log_p = np.array([named.get((int(row), score.part), 0.0) for row in matrix.rows], dtype=np.float64)
+    beside_all = np.fmin(score.distance, medians(distance[:, score.columns], 1))
+    return replace(score, log_p=log_p, distance=np.where(log_p < 0, beside_all, score.distance))
 
 
 def _kinds(disks: DiskNames, matrix: Matrix, metrics: Sequence[Metric]) -> dict[str, Hashable]:
@@ -192,6 +198,7 @@ def _test(
             slow[:, number] = (score.log_p < 0) & ~np.isnan(score.distance)
         elif score.kind in LEVELS and score.is_judged:
             low[:, number] |= score.distance < _HALVED
+    slow &= _shown(barred, distance, thresholds)
     glitch = slow & ~_supported(barred, distance / bar)
     return GroupTest(
         matrix=matrix,
@@ -204,6 +211,20 @@ def _test(
         glitch=glitch,
         q=np.stack([_q(score.log_p, ladder) for score in barred], axis=1),
     )
+
+
+def _shown(scores: Sequence[Score], distance: Floats, thresholds: Thresholds) -> Bools:
+    """Of scores of cards, nodes that show beside their peers, in a part that is named, what the localiser names them for; all of
+    other scores (n, s). Where the peers are as bad, its flows with others have to prove it."""
+    shown = np.ones(distance.shape, dtype=bool)
+    cards = [number for number, score in enumerate(scores) if score.kind in LOCALISED]
+    if cards:
+        least = [_SHOWN * np.log1p(thresholds.of(scores[number].kind).floor) for number in cards]
+        named = np.stack([scores[number].log_p < 0 for number in cards], axis=1)
+        with np.errstate(invalid="ignore"):
+            shows = np.any(named & (distance[:, cards] < -np.array(least)), axis=1)
+        shown[:, cards] = shows[:, None]
+    return shown
 
 
 def _doubted(score: Score) -> Bools:

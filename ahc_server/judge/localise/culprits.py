@@ -12,8 +12,15 @@ from ahc_server.judge.localise.caps import Limit, is_wide, limits
 from ahc_server.judge.localise.estimates import answering, receiving, sending
 from ahc_server.judge.localise.explain import Taken
 from ahc_server.judge.localise.kinds import other_kind
-from ahc_server.judge.localise.localiser import LEAF_FLOORS, Reading, read_rates, read_times
-from ahc_server.judge.localise.model import Answer, Culprit, Kind, Network, Way, Witness
+from ahc_server.judge.localise.localiser import (
+    LEAF_FLOORS,
+    RATE_FLOOR,
+    RTT_FLOOR,
+    Reading,
+    read_rates,
+    read_times,
+)
+from ahc_server.judge.localise.model import Answer, Culprit, Kind, Network, Own, Way, Witness
 from ahc_server.judge.localise.paths import bad_paths
 from ahc_server.judge.localise.racks import seen_racks
 from ahc_server.judge.localise.silence import silent
@@ -27,6 +34,9 @@ _LEAST_RACK = 3
 _KINDS = 3
 #: Error of a median over that of the best location.
 _MEDIAN_ERROR = 1.25
+
+#: A node's own flows have to show this part of the least effect.
+_SHOWN = 0.5
 
 _WAYS: dict[str, Way | None] = {"tx": "tx", "out": "tx", "rx": "rx", "in": "rx"}
 
@@ -54,23 +64,36 @@ def localise(network: Network, times: Mapping[str, Floats] | None = None) -> Ans
             network = replace(network, speed=slower)
             rate = read_rates(network, near, without)
     if rate is not None:
-        found += _Teller(network, rate, "rate").culprits()
+        answer.sending = sending(rate, network.nodes, network.speed)
+        answer.receiving = receiving(rate, network.nodes, network.speed)
+        sides = {"tx": answer.sending, "rx": answer.receiving}
+        for one in _Teller(network, rate, "rate").culprits():
+            asked = [own for way, own in sides.items() if one.way in (None, way)]
+            (found if _shows(one, asked, RATE_FLOOR) else answer.unclear).append(one)
         found += _paths(network, rate)
         if network.speed is None and is_wide(rate.value - rate.explanation.expected, rate.free):
             found += [_limited(each, rate) for each in limits(rate, network.nodes, network.leaf)]
-        answer.sending = sending(rate, network.nodes, network.speed)
-        answer.receiving = receiving(rate, network.nodes, network.speed)
         answer.usual = _usual(rate, len(network.flows), 1.0)
         answer.leaf = rate.leaf
     for protocol, each in zip(by_protocol, timed, strict=True):
         rtt = read_times(each, near)
         if rtt is not None:
-            found = _joined(found, _Teller(each, rtt, "rtt").culprits())
-            answer.answering[protocol] = answering(rtt, network.nodes)
+            own = answer.answering[protocol] = answering(rtt, network.nodes)
+            late = _Teller(each, rtt, "rtt").culprits()
+            found = _joined(found, [one for one in late if _shows(one, [own], RTT_FLOOR)])
             answer.usual_times[protocol] = _usual(rtt, len(network.flows), -1.0)
             answer.leaf = rtt.leaf if answer.leaf is None else answer.leaf
     answer.culprits = sorted(found, key=lambda each: (each.log_p, each.nodes))
     return answer
+
+
+def _shows(each: Culprit, own: Sequence[Own], floor: float) -> bool:
+    """Whether a node's own flows, without what slows them elsewhere, show what it is named for; other elements are not asked."""
+    if each.kind != "node":
+        return True
+    effects = [float(side.effect[each.nodes[0]]) for side in own]
+    known = [effect for effect in effects if not np.isnan(effect)]
+    return not known or min(known) < -_SHOWN * floor
 
 
 def _usual(reading: Reading, flows: int, sign: float) -> Floats:

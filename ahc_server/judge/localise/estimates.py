@@ -31,7 +31,7 @@ def answering(reading: Reading, nodes: int) -> Own:
     ends = ((flows.source, flows.destination), (flows.destination, flows.source))
     key = np.concatenate([one for one, _ in ends])
     peer = np.concatenate([other for _, other in ends])
-    left = reading.value - elsewhere
+    left = _for_its_part(reading.value, elsewhere)
     return _own(reading, nodes, key, peer, np.concatenate([left, left]), by_node["node"][peer] < 0, sign=-1.0)
 
 
@@ -41,7 +41,7 @@ def _side(reading: Reading, nodes: int, side: str, speed: Floats | None) -> Own:
     key, peer = (flows.source, flows.destination) if side == "tx" else (flows.destination, flows.source)
     other = "rx" if side == "tx" else "tx"
     limited = np.minimum(by_node[other], by_node["node"])[peer] < 0
-    own = _own(reading, nodes, key, peer, reading.value - elsewhere, limited, sign=1.0)
+    own = _own(reading, nodes, key, peer, _for_its_part(reading.value, elsewhere), limited, sign=1.0)
     if speed is None:
         return own
     # What is usual of a card shows in flows with cards that are no slower.
@@ -49,6 +49,11 @@ def _side(reading: Reading, nodes: int, side: str, speed: Floats | None) -> Own:
     level = medians_by(key[able], reading.usual[able], nodes)
     common = float(np.median(reading.usual))
     return replace(own, value=own.value * np.exp(np.where(np.isnan(level), 0.0, level - common)))
+
+
+def _for_its_part(value: Floats, elsewhere: Floats) -> Floats:
+    """What is left of each flow (k,) without what slows it elsewhere: that makes it as good as usual, and no better."""
+    return np.where(elsewhere < 0, np.minimum(value - elsewhere, np.maximum(value, 0.0)), value)
 
 
 def _effects(reading: Reading, nodes: int) -> tuple[dict[str, Floats], Floats]:
@@ -74,9 +79,11 @@ def _own(
     spread = np.nan_to_num(MAD_TO_SIGMA * medians_by(key[free], away[free], nodes))
     peers = peers_by(key, peer, nodes)
     level = float(np.median(reading.usual))
-    value = np.exp(sign * (level + effect))
+    # The usual of one kind and the effect among another must not make more than any flow reached.
+    value = np.exp(sign * np.minimum(level + effect, np.max(reading.logs)))
     return Own(
         value=np.where(peers >= _LEAST_PEERS, value, np.nan),
+        effect=np.where(peers >= _LEAST_PEERS, effect, np.nan),
         spread=spread,
         flows=np.bincount(key[free], minlength=nodes),
         hidden=np.isnan(clean) & ~np.isnan(effect),

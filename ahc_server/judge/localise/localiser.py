@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -13,6 +13,7 @@ from ahc_server.judge.localise.doubt import certain
 from ahc_server.judge.localise.explain import Explanation, expected_of, explain
 from ahc_server.judge.localise.families import Family, leaf_families, node_families
 from ahc_server.judge.localise.levels import kinds, usual
+from ahc_server.judge.localise.members import slow_in_the_middle, whole_racks
 from ahc_server.judge.localise.model import Flows, Network
 from ahc_server.judge.localise.noise import FlowNoise, densest, noise_of
 from ahc_server.judge.localise.racks import shared_uplinks
@@ -24,6 +25,7 @@ _SETTLED = 0.1
 #: nodes must not be blamed for it (``LEAF_FLOOR``: from here on it is one).
 _RATE_FLOORS = (-float(np.log1p(-0.06)), -float(np.log1p(-0.025)))
 _RTT_FLOORS = (float(np.log1p(0.25)), float(np.log1p(0.15)))
+RATE_FLOOR, RTT_FLOOR = _RATE_FLOORS[0], _RTT_FLOORS[0]
 LEAF_FLOORS = {"rate": -float(np.log1p(-0.14)), "rtt": float(np.log1p(0.25))}
 #: Noise of rates and of round trips that is taken for granted where few flows tell (ln).
 _SPREADS = (0.015, 0.05)
@@ -142,16 +144,40 @@ def read(question: Question) -> Reading:
         if other.explanation.cost < best.explanation.cost:
             best = other
     if not np.any(network.leaf >= 0):
-        sets = shared_uplinks(question.flows, best.value, best.families, best.explanation.taken, best.noise)
-        if sets:
-            leaf = np.full(network.nodes, -1, dtype=np.int64)
-            for number, rows in enumerate(sorted(sets, key=len)):
-                leaf[rows] = number
-            leaf[leaf >= 0] = np.unique(leaf[leaf >= 0], return_inverse=True)[1]
-            other = _settled(question, leaf, first=best)
-            if other.explanation.cost < best.explanation.cost:
-                best = other
+        first = best
+        least = first.explanation.cost
+        for sets, price in _racks(question, first):
+            other = _settled(question, _leaf_of(sets, network.nodes), first=first)
+            if other.explanation.cost + price < least:
+                best, least = other, other.explanation.cost + price
     return _certain(question, best)
+
+
+def _racks(question: Question, reading: Reading) -> Iterator[tuple[list[Ints], float]]:
+    """Racks that nobody told of, and their price: as suspects show them, and all nodes that belong to these. Those are chosen
+    among all, so whoever was no suspect before has to be worth it."""
+    flows, taken = question.flows, reading.explanation.taken
+    sets = shared_uplinks(flows, reading.value, reading.families, taken, reading.noise)
+    if sets:
+        yield sets, 0.0
+    starts = [each.tolist() for each in sets]
+    for way in ("tx", "rx", "node"):
+        starts.append([each.group for each in taken if reading.families[each.family].member == way])
+    starts += slow_in_the_middle(flows, reading.value, question.network.nodes)
+    whole = whole_racks(flows, reading.value, starts, question.network.nodes, reading.noise)
+    if whole:
+        suspects = {row for start in starts[: len(sets) + 3] for row in start}
+        added = sum(int(row) not in suspects for rows in whole for row in rows)
+        yield whole, added * float(np.log(question.network.nodes))
+
+
+def _leaf_of(sets: Sequence[Ints], nodes: int) -> Ints:
+    """Rack of each node (n,), −1 for those in no set; where two have a node, it is in the larger one."""
+    leaf = np.full(nodes, -1, dtype=np.int64)
+    for number, rows in enumerate(sorted(sets, key=len)):
+        leaf[rows] = number
+    leaf[leaf >= 0] = np.unique(leaf[leaf >= 0], return_inverse=True)[1]
+    return leaf
 
 
 def _certain(question: Question, reading: Reading) -> Reading:

@@ -73,10 +73,12 @@ class Culprit:
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """Of one side of each of n nodes, all (n,): ``value`` in bytes/s or µs, NaN where fewer than two peers tell; ``spread`` of
-    the flows it was read from, relative; ``flows``: how many; ``hidden``: peers that are bad themselves held all of them back."""
+    """Of one side of each of n nodes, all (n,): ``value`` in bytes/s or µs, NaN where fewer than two peers tell; ``effect``: ln
+    of it against what is usual, negative is worse; ``spread`` of the flows it was read from, relative; ``flows``: how many;
+    ``hidden``: peers that are bad themselves held all of them back."""
 
     value: Floats
+    effect: Floats
     spread: Floats
     flows: Ints
     hidden: Bools
@@ -84,12 +86,14 @@ class Own:
 
 @dataclass(slots=True)
 class Answer:
-    """``culprits``, the clearest first. ``slower``: rows of nodes whose cards are of a slower kind, as far as flows tell.
-    ``sending``, ``receiving`` and ``answering`` (by protocol): what each node does for its own part, None where nothing was
+    """``culprits``, the clearest first; ``unclear``: nodes that would explain what is slow, though their own flows do not show
+    it: they belong to something that was not found. ``slower``: rows of nodes whose cards are of a slower kind, as far as flows
+    tell. ``sending``, ``receiving`` and ``answering`` (by protocol): what each node does for its own part, None where nothing was
     measured. ``usual`` (k,) in bytes/s, ``usual_times`` (by protocol, k,) in µs: what a healthy flow in the place of each would
     do, NaN where that was not reckoned. ``leaf`` (n,): the racks that it was reckoned with, told or inferred."""
 
     culprits: list[Culprit] = field(default_factory=list)
+    unclear: list[Culprit] = field(default_factory=list)
     slower: list[int] = field(default_factory=list)
     sending: Own | None = None
     receiving: Own | None = None

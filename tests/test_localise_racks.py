@@ -1,0 +1,105 @@
+"""Racks that nobody told of: found whole by what their flows have in common, and not node by node."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ahc_server.judge.elements import named, node_findings
+from ahc_server.judge.localise import Answer, Culprit, Network, localise
+from ahc_server.judge.localise.members import whole_racks
+from ahc_server.judge.localise.noise import FlowNoise
+from ahc_server.judge.network import PairRun
+from ahc_server.judge.thresholds import OWN
+from tests.network_helpers import LINE, Part, all_pairs, matchings, names, network
+
+NOISE = FlowNoise(0.02, 4.0, 0.005)
+
+
+def behind(uplink: range, left: float, *, out: bool = True, scatter: float = 0.15) -> Part:
+    """Flows over the uplink of these nodes reach a part of the line that differs from pair to pair, as a hash makes it."""
+
+    def part(a: int, b: int) -> float:
+        crosses = (b in uplink and a not in uplink) or (out and a in uplink and b not in uplink)
+        return left * (1 + scatter * float(np.sin(7 * a + 3 * b))) if crosses else 1.0
+
+    return part
+
+
+@pytest.mark.parametrize("out", [True, False])
+@pytest.mark.parametrize("left", [0.3, 0.5, 0.7])
+def test_a_rack_is_found_whole_from_all_pairs_though_its_nodes_differ(left: float, out: bool) -> None:
+    of = network(64, all_pairs(64), behind(range(16), left, out=out), noise=0.02)
+    assert names(of) == [("leaf", tuple(range(16)), None if out else "rx")]
+
+
+def test_a_rack_that_is_a_quarter_of_all_hides_in_no_noise() -> None:
+    """Nearly half of all flows are slow, and few suspects are named one by one."""
+    of = network(40, matchings(40, 12, 1), behind(range(10), 0.3), noise=0.02)
+    assert names(of) == [("leaf", tuple(range(10)), None)]
+
+
+def test_a_bad_card_outside_is_no_part_of_the_rack() -> None:
+    rack = behind(range(10), 0.5)
+    of = network(40, all_pairs(40), lambda a, b: min(rack(a, b), 0.5 if b == 20 else 1.0))
+    assert names(of) == [("leaf", tuple(range(10)), None), ("node", (20,), "rx")]
+
+
+def grown(of: Network, *start: int) -> list[list[int]]:
+    value = np.log(of.flows.rate / LINE)
+    return [rows.tolist() for rows in whole_racks(of.flows, value, [start], of.nodes, NOISE)]
+
+
+def test_three_nodes_of_a_rack_bring_the_others_and_strangers_are_put_out() -> None:
+    of = network(40, all_pairs(40), behind(range(10), 0.5))
+    assert grown(of, 1, 2, 3) == [list(range(10))]
+    assert grown(of, 1, 2, 3, 4, 30) == [list(range(10))]
+
+
+def test_cards_that_are_as_slow_among_themselves_are_no_rack() -> None:
+    bad = range(4)
+    of = network(40, all_pairs(40), lambda a, b: 0.5 if a in bad or b in bad else 1.0)
+    assert grown(of, *bad) == []
+    assert [each.nodes for each in localise(of).culprits if each.kind == "leaf"] == []
+
+
+def test_cards_that_never_met_each_other_prove_no_rack() -> None:
+    bad = range(4)
+    rounds = [[pair for pair in one if not set(pair) <= set(bad)] for one in matchings(40, 8)]
+    of = network(40, rounds, lambda a, b: 0.5 if a in bad or b in bad else 1.0)
+    assert grown(of, *bad) == []
+
+
+def test_healthy_nodes_grow_to_nothing() -> None:
+    assert grown(network(40, all_pairs(40)), 1, 2, 3) == []
+
+
+# ── what a node's own flows show ───────────────────────────────────────────────────────────────────
+
+
+def run_of(of: Network) -> PairRun:
+    nothing = np.zeros(0, dtype=np.int64)
+    return PairRun("pairs", of.nodes, nothing, nothing, np.zeros(0), {}, of.flows, {"tcp": of.flows.rtt_us})
+
+
+def test_nobody_does_better_than_the_fastest_flow_however_bad_its_uplink() -> None:
+    of = network(32, all_pairs(32), behind(range(8), 0.5), noise=0.02)
+    answer = localise(of)
+    for own in (answer.sending, answer.receiving):
+        assert own is not None
+        assert np.all(own.value <= of.flows.rate.max())
+        assert np.all(own.effect <= 0.1)
+
+
+def test_a_node_whose_own_flows_prove_its_card_good_is_unclear_and_not_accused() -> None:
+    of = network(12, all_pairs(12))
+    nothing = np.zeros(0, dtype=np.int64)
+    each = Culprit("node", "rate", (3,), "tx", -0.4, -20.0, 0.6 * LINE, LINE, nothing, 11)
+    run = run_of(of)
+    told = named([(run, Answer(unclear=[each]))])
+    (found,) = node_findings(told, [], [f"n{row}" for row in range(12)], OWN)
+    assert (found.element, found.kind, found.severity) == ("node:n3", "not-measured", "info")
+    assert "others prove its card good" in found.summary
+    accused = named([(run, Answer(culprits=[each]))])
+    (found,) = node_findings(accused, [], [f"n{row}" for row in range(12)], OWN)
+    assert (found.element, found.kind, found.severity) == ("node:n3", "slow", "fail")
