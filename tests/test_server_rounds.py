@@ -48,7 +48,9 @@ def test_chosen_rounds_are_the_same_and_as_many_when_the_server_is_killed_in_the
     assert session.steps[-1].start_jitter_s is not None
     notes = judge_session(session, generated_at="now").notes
     # On a busy machine a flow is odd now and then, and its pair meets again.
-    pairs = len({frozenset((record.machine, record.outcome.pair.peer)) for record in ends if record.outcome.pair})
+    pairs = len(
+        {frozenset((record.machine, record.outcome.pair.peer)) for record in ends if record.outcome.pair}
+    )
     assert any(f"{pairs} of 45 pairs of nodes met" in note and "rounds: all" in note for note in notes), notes
 
 
