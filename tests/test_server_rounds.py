@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,17 +40,19 @@ def test_chosen_rounds_are_the_same_and_as_many_when_the_server_is_killed_in_the
             session = store.load_session("s", whole=True)
     ends = [record for record in session.outcomes if record.component == "network"]
     assert session.state == "done"
-    assert {record.outcome.status for record in ends} == {"ok"}
-    rounds = Counter(record.machine for record in ends)
-    assert set(rounds) == set(names)
-    assert len(set(rounds.values())) == 1
-    assert min(rounds.values()) >= LEAST_ROUNDS
+    # An end that the kill caught before its start is called off; its pair meets anew, or the other end has measured it.
+    assert {record.outcome.status for record in ends} <= {"ok", "cancelled"}
+    measured = [record for record in ends if record.outcome.status == "ok"]
+    met: dict[int, set[str]] = defaultdict(set)
+    for record in measured:
+        assert record.outcome.pair is not None
+        met[record.wave] |= {record.machine, record.outcome.pair.peer}
+    assert len(met) >= LEAST_ROUNDS
+    assert all(each == set(names) for each in met.values())
     assert session.steps[-1].start_jitter_s is not None
     notes = judge_session(session, generated_at="now").notes
     # On a busy machine a flow is odd now and then, and its pair meets again.
-    pairs = len(
-        {frozenset((record.machine, record.outcome.pair.peer)) for record in ends if record.outcome.pair}
-    )
+    pairs = len({frozenset((each.machine, each.outcome.pair.peer)) for each in measured if each.outcome.pair})
     assert any(f"{pairs} of 45 pairs of nodes met" in note and "rounds: all" in note for note in notes), notes
 
 
