@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ahc_agent.errors import UsageError
+from ahc_server.commands.options import at_once_option, credentials_option, time_limit_option
 from ahc_server.paths import Where
 
 if TYPE_CHECKING:
@@ -32,28 +33,9 @@ _WHO = (
         multiple=True,
         help="A BMC (HOST, HOST:PORT), over IPMI; may be given several times.",
     ),
-    click.option(
-        "--credentials",
-        metavar="FILE",
-        type=click.Path(dir_okay=False, path_type=Path),
-        help="User and password (YAML, mode 0600) where the nodes file has none."
-        " Default: AHC_BMC_USER and AHC_BMC_PASSWORD of the environment.",
-    ),
-    click.option(
-        "--at-once",
-        type=click.IntRange(1, 1024),
-        default=32,
-        show_default=True,
-        help="How many BMCs are asked at the same time.",
-    ),
-    click.option(
-        "--time-limit",
-        type=click.FloatRange(1, 3600),
-        default=60.0,
-        show_default=True,
-        metavar="SECONDS",
-        help="How long one BMC may take.",
-    ),
+    credentials_option,
+    at_once_option,
+    time_limit_option,
     click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True),
 )
 

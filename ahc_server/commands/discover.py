@@ -10,6 +10,7 @@ import click
 
 from ahc_agent.errors import CannotAnswer
 from ahc_server.commands.bmc import ask_targets, targets_of
+from ahc_server.commands.options import at_once_option, credentials_option, time_limit_option
 from ahc_server.paths import Where
 
 if TYPE_CHECKING:
@@ -24,12 +25,7 @@ _GIVE_UP_S = 120.0
 
 @click.command("discover")
 @click.argument("nodes", metavar="NODES", type=click.Path(dir_okay=False, path_type=Path))
-@click.option(
-    "--credentials",
-    metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="User and password of BMCs (YAML, mode 0600) where NODES has none.",
-)
+@credentials_option
 @click.option(
     "--restart", is_flag=True, help="Restart nodes that are on; without it they are left as they are."
 )
@@ -42,21 +38,8 @@ _GIVE_UP_S = 120.0
     metavar="SECONDS",
     help="How long to wait for agents to join.",
 )
-@click.option(
-    "--at-once",
-    type=click.IntRange(1, 1024),
-    default=32,
-    show_default=True,
-    help="BMCs asked at the same time.",
-)
-@click.option(
-    "--time-limit",
-    type=click.FloatRange(1, 3600),
-    default=60.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long one BMC may take.",
-)
+@at_once_option
+@time_limit_option
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_obj
 def command(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ahc_agent.errors import CannotAnswer, NoData, UsageError
-from ahc_server.commands.options import limits_option
+from ahc_server.commands.options import limits_option, session_option
 from ahc_server.paths import Where
 from ahc_server.store import Store
 
@@ -40,7 +40,7 @@ _STEPS = ("pre-deploy", "post-deploy", "post-upgrade")
     required=True,
     help="What must hold (YAML, like profiles/policies/pre-deploy.yaml).",
 )
-@click.option("--session", "name", metavar="NAME", default=None, help="Which session; by default the newest.")
+@session_option
 @click.option("--node", metavar="ID", default=None, help="This node alone.")
 @click.option("--step", type=click.Choice(_STEPS), default=None, help="Which step of a policy with several.")
 @click.option(

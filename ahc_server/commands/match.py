@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ahc_agent.errors import NoData, UsageError
+from ahc_server.commands.options import output_option, session_option
 from ahc_server.paths import Where
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ EXPORTS = ("ironic", "ironic-rules", "instackenv", "metal3")
     default=None,
     help="With --specs: the state file, where it is not DIR/state.",
 )
-@click.option("--session", "name", metavar="NAME", default=None, help="Which session; by default the newest.")
+@session_option
 @click.option(
     "--format", "form", type=click.Choice(["text", "json", *EXPORTS]), default="text", show_default=True
 )
@@ -61,13 +62,7 @@ EXPORTS = ("ironic", "ironic-rules", "instackenv", "metal3")
     default=None,
     help="What is registered now: instackenv.json, Ironic's nodes, BareMetalHosts (JSON).",
 )
-@click.option(
-    "--output",
-    metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=None,
-    help="Write it here, whole or not at all, and not to standard output.",
-)
+@output_option
 @click.option(
     "--apply",
     is_flag=True,

@@ -13,7 +13,7 @@ import click
 
 from ahc_agent.errors import NoData
 from ahc_server.collector import no_collector
-from ahc_server.commands.options import limits_option
+from ahc_server.commands.options import limits_option, output_option, session_option
 from ahc_server.ids import Prefer
 from ahc_server.judge import Judgement, judge
 from ahc_server.judge.model import Report
@@ -30,15 +30,9 @@ _PIPE_WIDTH = 120
 
 
 @click.command("report")
-@click.option("--session", "name", metavar="NAME", default=None, help="Which session; by default the newest.")
+@session_option
 @click.option("--format", "form", type=click.Choice([*FORMATS]), default="text", show_default=True)
-@click.option(
-    "--output",
-    metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=None,
-    help="Write it here, whole or not at all, and not to standard output.",
-)
+@output_option
 @click.option("--groups", is_flag=True, help="Also the groups of comparable nodes, with all their nodes.")
 @click.option("--categories", is_flag=True, help="Also each component's metrics: median, spread, worst node.")
 @click.option("--outliers", is_flag=True, help="Also every finding and every metric that differs.")
