@@ -1,0 +1,50 @@
+"""From a YAML plan to what one machine does without a server: ``ahc.tasks/1`` (see ``ahc_agent.wire.tasks``).
+
+What needs more than this one machine is left out, and said. Times are dealt out as a server would, for a large machine: it is not
+known yet which one will read this.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ahc_agent.wire.messages import PairTask
+from ahc_agent.wire.tasks import PlannedTask, TaskList, write_tasks
+from ahc_server.conductor.expand import steps_of
+from ahc_server.conductor.limits import time_limit_s
+from ahc_server.conductor.model import Parts
+from ahc_server.plan import find_plan, read_plan
+from ahc_server.plan.model import Job, Plan
+from ahc_server.plan.parser import writes
+
+
+def compile_plan(path: str | Path) -> bytes:
+    """A plan (a file, or the name of a shipped one) as JSON; equal plans give equal bytes. Raises UsageError, FileFormatError."""
+    return write_tasks(tasks_of(read_plan(find_plan(str(path)))))
+
+
+def tasks_of(plan: Plan) -> TaskList:
+    """The inventory first, as with a server, then each job once that one machine can do alone."""
+    jobs = {step.job.name: step.job for step in steps_of(plan)}
+    reasons = {name: _why_not(job) for name, job in jobs.items()}
+    return TaskList(
+        plan=plan.name,
+        tasks=tuple(
+            PlannedTask(job=name, time_limit_s=time_limit_s(job.task, Parts()), task=job.task)
+            for name, job in jobs.items()
+            if reasons[name] is None and not isinstance(job.task, PairTask)
+        ),
+        left_out=tuple(f"{name}: {reason}" for name, reason in reasons.items() if reason is not None),
+    )
+
+
+def _why_not(job: Job) -> str | None:
+    if isinstance(job.task, PairTask):
+        return "a pair of machines is needed, and a server that brings them together"
+    if writes(job.task):
+        return "it writes to disks, which nobody but a server may allow"
+    if job.hosts is not None and job.hosts.low > 1:
+        return f"{job.hosts.low} machines at once are asked for"
+    if job.affinity_hosts:
+        return f"it is meant for {', '.join(job.affinity_hosts)} only"
+    return None
