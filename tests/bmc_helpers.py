@@ -26,7 +26,7 @@ SIM = shutil.which("ipmi_sim")
 TIME_LIMIT_S = 60.0
 
 #: Keeps power and boot device in two files, as ipmi_lan(5) asks of a ``chassis_control`` program.
-_CHASSIS = """#!/bin/sh
+CHASSIS = """#!/bin/sh
 cd "{folder}" || exit 1
 shift
 verb=$1; shift
@@ -143,12 +143,13 @@ EVENTS = (
 )
 
 
-def _commands(sensors: bool) -> str:
+def emulator_commands(sensors: bool, guid: str = GUID) -> str:
+    """What ``ipmi_sim`` is told to be."""
     lines = [
         "mc_setbmc 0x20",
         "mc_add 0x20 0 no-device-sdrs 0x23 9 8 0x9f 0x1291 0xf02",
         "sel_enable 0x20 1000 0x0a",
-        f"mc_set_guid 0x20 {GUID}",
+        f"mc_set_guid 0x20 {guid}",
     ]
     if sensors:
         for number, kind, value, unit, name, scale in SENSORS:
@@ -188,7 +189,7 @@ def ipmi_sim(folder: Path, *, sensors: bool = True, count: int = 1) -> Iterator[
             (home / "power").write_text("0\n")
             (home / "boot").write_text("none\n")
             chassis = home / "chassis"
-            chassis.write_text(_CHASSIS.format(folder=home))
+            chassis.write_text(CHASSIS.format(folder=home))
             chassis.chmod(0o755)
             port = free_port()
             methods = "none md2 md5 straight"
@@ -202,7 +203,7 @@ def ipmi_sim(folder: Path, *, sensors: bool = True, count: int = 1) -> Iterator[
                 f'  user 2 true "{USER}" "{PASSWORD}" admin 10 {methods}\n'
                 f'  user 3 true "watcher" "{PASSWORD}" user 10 {methods}\n'
             )
-            (home / "emu").write_text(_commands(sensors))
+            (home / "emu").write_text(emulator_commands(sensors))
             running.append(
                 subprocess.Popen(
                     [SIM, "-c", str(home / "lan.conf"), "-f", str(home / "emu"), "-s", str(home / "state"), "-n"],
