@@ -14,7 +14,8 @@ import msgspec
 SCHEMA = "ahc.inventory/1"
 
 #: No text of an inventory is longer than this.
-Text = Annotated[str, msgspec.Meta(max_length=4096)]
+TEXT_LIMIT = 4096
+Text = Annotated[str, msgspec.Meta(max_length=TEXT_LIMIT)]
 #: A number that is neither NaN nor infinite. Every float that crosses the wire is one.
 Finite = Annotated[float, msgspec.Meta(ge=-1e300, le=1e300)]
 

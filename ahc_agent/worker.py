@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ahc_agent.errors import AhcError, WriteRefused
-from ahc_agent.facts import Inventory
+from ahc_agent.facts import TEXT_LIMIT, Inventory
 from ahc_agent.task import Device, TaskContext
 from ahc_agent.wire.messages import (
     Assign,
@@ -76,13 +76,17 @@ FUNCTIONS: dict[type, Callable[[Any, TaskContext], dict[str, Any]]] = {
 
 @dataclass(slots=True)
 class _Job:
-    """A task that was assigned. Times are CLOCK_MONOTONIC seconds but for ``started_at_unix_s``."""
+    """A task that was assigned. Times are CLOCK_MONOTONIC seconds but for ``started_at_unix_s``.
+
+    ``ready``: what a pair has said, as long as it waits for its Go.
+    """
 
     assign: Assign
     received_at: float
     cancelled: threading.Event = field(default_factory=threading.Event)
     stopped_at: float = 0.0
     why: Literal["timeout", "cancelled"] | None = None
+    ready: Ready | None = None
     gos: queue.SimpleQueue[tuple[Go, float, float | None]] = field(default_factory=queue.SimpleQueue)
     started_at: float = 0.0
     started_at_unix_s: float = 0.0
@@ -168,7 +172,13 @@ class Worker:
         """Hand a Go to the pair task that waits for it, to start at ``start_s`` (CLOCK_MONOTONIC), which is wrong by
         ``clock_error_s`` at most; one for anything else is late and means nothing."""
         if self._job is not None and self._job.task_id == go.task_id:
+            self._job.ready = None
             self._job.gos.put((go, start_s, clock_error_s))
+
+    @property
+    def ready(self) -> Ready | None:
+        """What the pair task under way says while it waits for its Go: a server that was killed may not have heard it."""
+        return self._job.ready if self._job is not None and self._job.why is None else None
 
     def expire(self, now: float) -> None:
         """Stop what has reached its time limit, leave behind what does not stop."""
@@ -256,7 +266,8 @@ class Worker:
                 self._post(job, Progress(task_id=job.task_id, fraction=bounded, note=note[:256]))
 
         def ready(ports: dict[str, int]) -> None:
-            self._post(job, Ready(task_id=job.task_id, ports=ports))
+            job.ready = Ready(task_id=job.task_id, ports=ports)
+            self._post(job, job.ready)
 
         def wait_go(time_limit_s: float) -> Go:
             deadline = time.monotonic() + time_limit_s
@@ -287,4 +298,4 @@ class Worker:
 
 
 def _clip(text: object) -> str:
-    return str(text)[:4096]
+    return str(text)[:TEXT_LIMIT]

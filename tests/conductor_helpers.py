@@ -86,7 +86,7 @@ class SimulatedAgent:
             self.gone.add(message.task_id)
         elif isinstance(message, Cancel):
             for assign in [one for one in self.tasks if one.task_id == message.task_id]:
-                return self._finish(assign, TaskOutcome(status="cancelled"))
+                return self.end(assign, TaskOutcome(status="cancelled"))
         elif isinstance(message, Assign):
             if message.task_id in self.unacknowledged:
                 return self.results()
@@ -104,27 +104,37 @@ class SimulatedAgent:
             if assign.task_id in self.readied:
                 return []
             self.readied.add(assign.task_id)
-            return [
-                Ready(task_id=assign.task_id, ports={"bulk": 4000} if assign.task.role == "listen" else {})
-            ]
-        return self._finish(assign, outcome_of(assign.task))
+            return [self._ready(assign, assign.task)]
+        return self.end(assign, outcome_of(assign.task))
 
     def work_alone(self) -> None:
         """Measure on without a server; the result is kept."""
         if self.tasks and (
             not isinstance(self.tasks[0].task, PairTask) or self.tasks[0].task_id in self.gone
         ):
-            self._finish(self.tasks[0], outcome_of(self.tasks[0].task))
+            self.end(self.tasks[0], outcome_of(self.tasks[0].task))
 
     def results(self) -> list[Ready | Result]:
         return [Result(task_id=task_id, outcome=outcome) for task_id, outcome in self.unacknowledged.items()]
+
+    def words_again(self) -> list[Ready | Result]:
+        """What is said again to a server that has just admitted it: results that nobody acknowledged, and Ready without a Go."""
+        waiting = [
+            self._ready(assign, assign.task)
+            for assign in self.tasks[:1]
+            if isinstance(assign.task, PairTask) and assign.task_id in self.readied - self.gone
+        ]
+        return [*self.results(), *waiting]
+
+    def _ready(self, assign: Assign, task: PairTask) -> Ready:
+        return Ready(task_id=assign.task_id, ports={"bulk": 4000} if task.role == "listen" else {})
 
     def restart(self) -> None:
         """Killed and started again, with its spool."""
         self.starts += 1
         self.tasks.clear()
 
-    def _finish(self, assign: Assign, outcome: TaskOutcome) -> list[Ready | Result]:
+    def end(self, assign: Assign, outcome: TaskOutcome) -> list[Ready | Result]:
         self.tasks.remove(assign)
         self.unacknowledged[assign.task_id] = outcome
         return [Result(task_id=assign.task_id, outcome=outcome)]
@@ -201,7 +211,7 @@ class SimulatedFleet:
             agent.restart()
         agent.there = True
         joined: Event = Joined(name, agent.hello(), "key", self.now_s)
-        self.turn([joined, *(Said(name, one, self.now_s) for one in agent.results())])
+        self.turn([joined, *(Said(name, one, self.now_s) for one in agent.words_again())])
 
     def tick(self, seconds: float) -> None:
         self.now_s += seconds

@@ -13,12 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from ahc_agent.wire.messages import Ack, Cancel, Go, Hello, Progress, Ready, TaskOutcome
+from ahc_agent.wire.messages import Cancel, Go, Hello, Progress, Ready, TaskOutcome
+from ahc_server.conductor.chances import partnerless, second_chances
 from ahc_server.conductor.expand import Step, Unit, choose, chooses, steps_of, units, waves
-from ahc_server.conductor.flight import Flight, Group, StepRun
+from ahc_server.conductor.flight import Flight, StepRun
 from ahc_server.conductor.ground import Ground
 from ahc_server.conductor.limits import DESERTED_S, GRACE_S, LEAD_EACH_S, LEAD_S, PARTNER_S, READY_S
-from ahc_server.conductor.model import Now, Output, Send
+from ahc_server.conductor.model import Now, Output
+from ahc_server.conductor.outcomes import STATE_OF, explained, late_result
 from ahc_server.conductor.prepare import prepare
 from ahc_server.conductor.repeat import repeated_machines
 from ahc_server.conductor.restore import restore_history, restore_tasks
@@ -26,27 +28,13 @@ from ahc_server.hub.events import Event, Joined, Lost, Said
 from ahc_server.plan.model import Plan
 from ahc_server.rounds import History
 from ahc_server.store import records
-from ahc_server.store.records import TaskState
 from ahc_server.store.repeats import RepeatPlanned
 from ahc_server.store.saved import SavedSession, Standing
 
-_STATES: dict[str, TaskState] = {
-    "ok": "done",
-    "failed": "failed",
-    "refused": "failed",
-    "timeout": "timeout",
-    "cancelled": "cancelled",
-}
 #: Units that cannot run are written down; no more of them in one turn.
 _SKIPS_PER_TURN = 2000
 #: Time limits are looked at so often.
 _CLOCK_S = 0.2
-
-
-def late_result(machine: str, task_id: str, outcome: TaskOutcome, unix_s: float) -> Output:
-    """A result that nobody waits for any more is kept like any other, and acknowledged."""
-    record = records.ResultCame(task_id, machine, outcome, _STATES[outcome.status], unix_s)
-    return Output([record], [Send(machine, Ack(task_id=task_id))])
 
 
 class Conductor(Ground):
@@ -95,7 +83,7 @@ class Conductor(Ground):
             self._run = self._step_run(self._steps[begun.step], begun.machines, begun.at_s)
             restore_history(self._run, saved.tasks, saved.pairs)
             self._run.skip_to(max((row.wave for row in saved.tasks), default=-1))
-            restore_tasks(self._run, saved.tasks, self._nodes)
+            restore_tasks(self._run, saved, self._nodes)
         return self
 
     # ── the turn ───────────────────────────────────────────────────────────────────────────────────
@@ -161,11 +149,7 @@ class Conductor(Ground):
         self._awaited.discard(event.machine)
         flight = self._run.of_machine.get(event.machine) if self._run is not None else None
         if self._run is not None and self._run.lost:
-            held = set(hello.unacknowledged)
-            for group in list(self._run.lost.values()):
-                own = dict(zip(group.unit, group.task_ids, strict=True)).get(event.machine)
-                if own in held:
-                    del self._run.lost[group.unit]  # not lost after all: its result is on the way
+            self._run.find(event.machine, set(hello.unacknowledged))
         if hello.busy is not None and (flight is None or flight.task_id != hello.busy):
             self._send(event.machine, Cancel(task_id=hello.busy))
         if flight is not None:
@@ -179,13 +163,12 @@ class Conductor(Ground):
         if flight.task_id == hello.busy:
             if group.broken or flight.cancelled:
                 self._send(flight.machine, Cancel(task_id=flight.task_id))
-            elif group.going and not group.restored:
-                self._send_go(
-                    flight
-                )  # the first may have got lost with the connection; a second means nothing
+            elif group.start_at_ns:
+                # The first may have got lost with the connection; a second means nothing.
+                self._send_go(flight)
         elif hello.instance != flight.instance:
             self._end(flight, "lost", "the agent was started anew in the middle of the task")
-        elif group.going or group.broken or flight.cancelled:
+        elif group.going or group.broken or flight.cancelled or (group.restored and group.is_pair):
             self._end(flight, "lost", "the agent knows nothing of the task any more")
         else:
             self._send(flight.machine, flight.assign)  # it never arrived
@@ -200,7 +183,7 @@ class Conductor(Ground):
         if flight is not None and flight.machine != event.machine:
             flight = None
         if isinstance(message, Ready):
-            if flight is not None and flight.group.is_pair and not flight.group.going:
+            if flight is not None and flight.group.is_pair and not flight.group.start_at_ns:
                 self._ready(flight, message)
             return
         if flight is not None:
@@ -211,27 +194,42 @@ class Conductor(Ground):
             self._out.records += late.records
 
     def _ready(self, flight: Flight, message: Ready) -> None:
+        group = flight.group
         if message.error is not None:
-            self._break(flight.group, but=flight)  # its own result follows and says why
-        else:
-            flight.group.ready[flight.role] = message.ports
+            why = f"{flight.machine}, the other end, could not prepare: {message.error}"
+            self._break(group, why, but=flight)  # its own result follows and says why
+            return
+        group.ready[flight.role] = message.ports
+        if group.going:
+            # The server that was killed had told the pair to start, but this end has not heard it: they start anew, where the
+            # other end says the same.
+            if len(group.flights) < len(group.unit):
+                self._break(
+                    group, "its Go was lost with the server that was killed, and the other end is over"
+                )
+            group.going = False
+            group.ready_by_s = max(self._now.monotonic_s, self._awaited_until_s or 0.0) + READY_S
 
     def _result(self, flight: Flight, outcome: TaskOutcome) -> None:
         assert self._run is not None
         if outcome.inventory is not None:
             self._learn(flight.machine, outcome.inventory)
-        if outcome.pair is not None:
-            self._run.history.hear(flight.group.group_id, flight.machine, outcome.pair)
-        group, state = flight.group, _STATES[outcome.status]
-        if state == "done":
+        group, state = flight.group, STATE_OF[outcome.status]
+        met = outcome.pair is None or outcome.pair.connected
+        if group.restored and group.is_pair and not (state == "done" and met):
+            state = "lost"  # not its own failure: the server was restarted in the middle of it
+        elif state == "cancelled" and not flight.cancelled:
+            state = "lost"  # the agent was told to end
+        elif state == "done":
             self._run.delays.append(outcome.start_delay_s)
-        elif (group.restored and group.is_pair) or (state == "cancelled" and not flight.cancelled):
-            state = "lost"  # not its own failure: the server was restarted, or the agent told to end
+        if outcome.pair is not None and (met or state != "lost"):
+            self._run.history.hear(group.group_id, flight.machine, outcome.pair)
+        outcome = explained(outcome, flight.cancelled)
         self._keep(records.ResultCame(flight.task_id, flight.machine, outcome, state, self._now.unix_s))
-        self._run.land(flight, lost=state == "lost")
-        alone = state != "done" or (outcome.pair is not None and not outcome.pair.connected)
-        if alone and not flight.cancelled:
-            self._break(group)
+        self._run.land(flight, lost=state == "lost", heard=True)
+        # An end that waits for its Go while the other is over waits in vain, however well that one says it fared.
+        if not (state == "done" and met and group.going) and not flight.cancelled:
+            self._break(group, f"{flight.machine}, the other end, is out: {outcome.error or 'no connection'}")
         for other in group.flights.values():
             other.deadline_s = min(other.deadline_s, self._now.monotonic_s + PARTNER_S)
 
@@ -241,7 +239,7 @@ class Conductor(Ground):
         while not self.over:
             if self.state == "stopping" and self._run is not None:
                 for group in self._run.groups.values():
-                    self._break(group)
+                    self._break(group, "the session was stopped")
             if self._run is not None and self._run.groups:
                 self._start_pairs()
                 return
@@ -319,10 +317,10 @@ class Conductor(Ground):
             wave = next(run.coming, None)
             if wave is not None:
                 run.wave += 1
-                for unit in [*wave, *self._partnerless(run, wave)]:
+                for unit in [*wave, *partnerless(run, self._nodes, wave)]:
                     self._begin_unit(run, unit, attempt=1)
                 return True
-        again = self._second_chances(run)
+        again = second_chances(run, self._nodes)
         if again:
             run.wave += 1
         for group in again:
@@ -332,26 +330,6 @@ class Conductor(Ground):
                 self._keep(records.TaskChanged(task_id, "again", "lost on the way, and done again"))
             self._begin_unit(run, group.unit, attempt=2)
         return bool(again)
-
-    def _partnerless(self, run: StepRun, wave: list[Unit]) -> list[Unit]:
-        """Where rounds are chosen: those of a wave whose partners are away, two by two. They would be idle otherwise."""
-        if not run.chooses:
-            return []
-        there = [[machine for machine in unit if self._nodes[machine].lost is None] for unit in wave]
-        alone = [ends[0] for ends in there if len(ends) == 1]
-        return list(zip(alone[::2], alone[1::2], strict=False))
-
-    def _second_chances(self, run: StepRun) -> list[Group]:
-        """Lost units whose machines are all there again, as many as may run together."""
-        again: list[Group] = []
-        taken: set[str] = set()
-        for unit, group in run.lost.items():
-            nodes = [self._nodes[machine] for machine in unit]
-            hosts = {node.host for node in nodes}
-            if taken.isdisjoint(hosts) and all(node.lost is None for node in nodes):
-                taken |= hosts
-                again.append(group)
-        return again
 
     def _begin_unit(self, run: StepRun, unit: Unit, attempt: int) -> None:
         nodes = [self._nodes[machine] for machine in unit]

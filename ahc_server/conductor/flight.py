@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Literal
@@ -20,7 +20,9 @@ class Group:
 
     ``attempt`` 2 is the second chance. For pairs: ``ready`` is who is prepared, with its ports, ``going`` that both were told to
     start, at ``start_at_ns`` (CLOCK_MONOTONIC), ``lead_s`` ahead; ``broken`` that one end is out. ``restored``: the server was
-    restarted meanwhile; a failure may be its own.
+    restarted meanwhile; a failure may be its own, and so may be a Go that nobody heard (``start_at_ns`` is 0 until this
+    server sends one). ``missing``: tasks lost without a word, whose results may still come; ``spoilt``: one is over and does not
+    count, so that the unit has to be measured again whatever comes.
     """
 
     group_id: str
@@ -35,6 +37,8 @@ class Group:
     going: bool = False
     broken: bool = False
     restored: bool = False
+    missing: set[str] = field(default_factory=set)
+    spoilt: bool = False
 
     @property
     def is_pair(self) -> bool:
@@ -50,12 +54,20 @@ class Group:
         """In the order of the unit."""
         return tuple(f"{self.group_id}{role[0]}" for role in self.roles)
 
+    def lose(self, task_id: str, *, heard: bool) -> None:
+        """A task does not count: its result said so (``heard``), or is missing."""
+        if heard:
+            self.spoilt = True
+        else:
+            self.missing.add(task_id)
+
 
 @dataclass(slots=True)
 class Flight:
     """One task on one machine, from Assign until its result came or it was given up.
 
-    ``deadline_s``: when it is given up (monotonic). ``instance``: the start of the agent that it was given to.
+    ``deadline_s``: when it is given up (monotonic). ``instance``: the start of the agent that it was given to. ``cancelled``: why
+    its agent was told to call it off.
     """
 
     task_id: str
@@ -65,7 +77,7 @@ class Flight:
     assign: Assign
     deadline_s: float
     instance: str
-    cancelled: bool = False
+    cancelled: str | None = None
 
 
 @dataclass(slots=True)
@@ -119,17 +131,29 @@ class StepRun:
         """A unit that was not started. One whose machine was away gets its second chance."""
         self.done += 1
         if lost and group.attempt == 1:
+            group.spoilt = True
             self.lost[group.unit] = group
 
-    def land(self, flight: Flight, *, lost: bool) -> None:
-        """A task is over. A unit that was lost the first time gets its second chance."""
+    def land(self, flight: Flight, *, lost: bool, heard: bool) -> None:
+        """A task is over, by a result (``heard``) or without. A unit that was lost the first time gets its second chance."""
         group = flight.group
         del group.flights[flight.role], self.flights[flight.task_id], self.of_machine[flight.machine]
-        if lost and group.attempt == 1:
-            self.lost[group.unit] = group
+        if lost:
+            group.lose(flight.task_id, heard=heard)
+            if group.attempt == 1:
+                self.lost[group.unit] = group
         if not group.flights:
             del self.groups[group.group_id]
             self.done += 1
+
+    def find(self, machine: str, held: Collection[str]) -> None:
+        """A machine is back and holds these results: what only they were missing from is not lost after all."""
+        for group in list(self.lost.values()):
+            own = dict(zip(group.unit, group.task_ids, strict=True)).get(machine)
+            if own is not None and own in held:
+                group.missing.discard(own)
+                if not group.missing and not group.spoilt:
+                    del self.lost[group.unit]
 
     def close_wave(self) -> None:
         """The spread of the starts of the wave that is over joins the step's."""

@@ -71,26 +71,27 @@ class Ground:
         """A task ends without a result of its own."""
         assert self._run is not None
         self._keep(records.TaskChanged(flight.task_id, state, reason))
-        self._run.land(flight, lost=state == "lost")
-        self._break(flight.group)
+        self._run.land(flight, lost=state == "lost", heard=False)
+        self._break(flight.group, f"{flight.machine}, the other end, is out: {reason}")
 
-    def _break(self, group: Group, but: Flight | None = None) -> None:
-        """One end of a pair is out: the other has nothing to do any more. What it has seen stands."""
+    def _break(self, group: Group, why: str, but: Flight | None = None) -> None:
+        """One end of a pair is out: the other has nothing to do any more. What it has seen stands, and so does why."""
         group.broken = True
         for flight in group.flights.values():
             if flight is not but and not flight.cancelled:
-                flight.cancelled = True
+                flight.cancelled = why
                 flight.deadline_s = min(flight.deadline_s, self._now.monotonic_s + CANCEL_S)
                 self._send(flight.machine, Cancel(task_id=flight.task_id))
 
     # ── the clock ──────────────────────────────────────────────────────────────────────────────────
 
     def _begin_waiting(self) -> None:
-        """The first turn after a restart: time limits begin anew."""
-        now = self._now.monotonic_s
-        self._awaited_until_s = now + REJOIN_S
+        """The first turn after a restart: time limits begin anew. Nobody is held responsible before he could have joined."""
+        self._awaited_until_s = self._now.monotonic_s + REJOIN_S
         for flight in self._run.flights.values() if self._run is not None else ():
-            flight.deadline_s = now + REJOIN_S + flight.assign.time_limit_s + GRACE_S
+            alone = len(flight.group.flights) < len(flight.group.unit)
+            within_s = PARTNER_S if alone else flight.assign.time_limit_s + GRACE_S
+            flight.deadline_s = self._awaited_until_s + within_s
 
     def _watch_the_clock(self) -> None:
         now = self._now.monotonic_s
@@ -114,13 +115,17 @@ class Ground:
     def _silent(self, flight: Flight) -> None:
         node = self._nodes[flight.machine]
         if flight.cancelled:
-            self._end(flight, "cancelled", "cancelled, and nothing was heard of it since")
+            self._end(
+                flight, "cancelled", f"called off, and nothing was heard of it since: {flight.cancelled}"
+            )
         else:
             self._send(flight.machine, Cancel(task_id=flight.task_id))
             within = f"{flight.assign.time_limit_s + GRACE_S:.0f} s"
             if flight.group.is_pair and len(flight.group.flights) == 1:
                 within = f"{PARTNER_S:g} s of that of the other end"
-            self._end(flight, "timeout", f"no result within {within}")
+            # Of a pair that was under way when the server was killed, nobody knows whose fault it is: it may meet anew.
+            own = not (flight.group.restored and flight.group.is_pair)
+            self._end(flight, "timeout" if own else "lost", f"no result within {within}")
         node.silent_tasks += 1
         if node.silent_tasks >= SILENT_TASKS:
             self._gone(flight.machine, f"let {SILENT_TASKS} tasks in a row pass without a word")

@@ -372,8 +372,23 @@ class Store:
             if (pair := _unpack_outcome(payload).pair) is not None
         }
         again = repeats.read(self._db, session)
+        lost = [(row.task_id,) for row in tasks if row.state == "lost"]
+        said = "SELECT 1 FROM results WHERE task_id = ?"
+        heard = frozenset(task[0] for task in lost if self._db.execute(said, task).fetchone() is not None)
         return SavedSession(
-            session, name, uid, plan, state, participants, steps, ended, tasks, inventories, again, pairs
+            session,
+            name,
+            uid,
+            plan,
+            state,
+            participants,
+            steps,
+            ended,
+            tasks,
+            inventories,
+            again,
+            pairs,
+            heard,
         )
 
 

@@ -32,7 +32,7 @@ class SavedSession:
 
     ``participants`` in order: machine, its last Hello, why it is lost. ``steps`` begun so far, ``ended`` those that are over;
     ``tasks`` of the last step; ``inventories`` by machine; ``repeats``: what is to be measured again, begun or not; ``pairs``:
-    task of the last step → what that end of a pair said.
+    task of the last step → what that end of a pair said; ``heard``: its tasks that are lost by what they said themselves.
     """
 
     session: int
@@ -47,6 +47,7 @@ class SavedSession:
     inventories: dict[str, Inventory]
     repeats: list[RepeatPlanned] = field(default_factory=list)
     pairs: dict[str, PairOutcome] = field(default_factory=dict)
+    heard: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
