@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -136,6 +137,18 @@ def test_a_pair_that_changed_otherwise_is_told_with_its_interval() -> None:
     [pair] = rate.pairs
     assert (pair.what, rate.odd_pairs) == ("n3 → n20", 1)
     assert near(pair, -0.5, 0.02)
+
+
+@pytest.mark.parametrize(
+    ("ends", "told"), [((3, 20), "first to the second"), ((20, 3), "second to the first")]
+)
+def test_a_pair_that_went_bad_one_way_is_told_with_that_way(ends: tuple[int, int], told: str) -> None:
+    twice = all_pairs(NODES) * 2
+    after = session("after", lambda a, b: 0.5 if (a, b) == ends else 1.0, rounds=twice, seed=2)
+    before = session("before", rounds=twice)
+    assert [each.element for each in between(before, after).came] == ["pair:n3-n20"]
+    drawn = draw_comparison(compare(before, after))
+    assert re.search(rf"pair:n3-n20 \(−\d+ %, from the {told}\)", drawn)
 
 
 def test_a_card_that_changed_is_told_of_its_node_and_not_of_its_pairs() -> None:

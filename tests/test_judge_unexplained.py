@@ -8,7 +8,7 @@ import pytest
 from ahc_server.judge.localise import Network, localise
 from ahc_server.judge.network import PairRun
 from ahc_server.judge.unexplained import unexplained
-from tests.network_helpers import Part, matchings, network
+from tests.network_helpers import Part, all_pairs, matchings, network
 
 RACKS = [row // 8 for row in range(32)]
 
@@ -48,6 +48,25 @@ def test_a_slow_way_between_racks_that_nobody_told_of_is_not_passed_over() -> No
     (said,) = notes(network(32, matchings(32, 10), slow))
     assert "of 320 flows reach less than 80 % of what is usual for them" in said
     assert "no element accounts for them; racks are not known" in said
+
+
+def test_a_way_that_was_slow_in_its_only_test_is_said_until_it_was_tried_again() -> None:
+    slow = lambda a, b: 0.4 if (a, b) == (3, 9) else 1.0  # noqa: E731
+    (said,) = notes(network(16, all_pairs(16), slow))
+    assert said.startswith("network, job pairs: n3 → n9 was slow in the only test of this way (−60 %), and")
+    assert said.endswith(
+        "whether that is a bad moment or a path that nobody else takes; measure again, in more rounds"
+    )
+    again = network(16, [*all_pairs(16), [(3, 9)]], slow)
+    assert [each.kind for each in localise(again).culprits] == ["pair"]
+    assert notes(again) == []
+
+
+def test_of_many_such_ways_the_worst_are_named() -> None:
+    slow = {(1, 2): 0.5, (3, 9): 0.4, (5, 0): 0.6, (7, 11): 0.3, (8, 12): 0.7}
+    (said,) = notes(network(16, all_pairs(16), lambda a, b: slow.get((a, b), 1.0)))
+    assert "n7 → n11, n3 → n9, n1 → n2 and 2 more were slow in the only test of these ways" in said
+    assert "(at worst −70 %)" in said
 
 
 @pytest.mark.parametrize("racks", [2, 4])

@@ -253,24 +253,6 @@ def test_with_one_peer_each_nobody_knows_which_end_is_dead() -> None:
     assert names(dead(network(8, matchings(8, 1)), lambda a, b: 0 in (a, b)))[0][0] == "pair"
 
 
-# ── single paths ───────────────────────────────────────────────────────────────────────────────────
-
-
-def test_a_path_that_one_pair_alone_takes_is_named() -> None:
-    part = lambda a, b: 0.5 if {a, b} == {3, 9} else 1.0  # noqa: E731
-    found = only(network(16, all_pairs(16), part))
-    assert (found.kind, found.nodes) == ("pair", (3, 9))
-    assert found.effect == pytest.approx(-0.5, abs=0.03)
-
-
-def test_a_glitch_elsewhere_hides_no_bad_path() -> None:
-    """One flow that fell to a tenth is no measure of how far a pair strays in both directions."""
-    of = network(16, all_pairs(16), lambda a, b: 0.5 if {a, b} == {3, 9} else 1.0)
-    other = np.flatnonzero((of.flows.source == 5) & (of.flows.destination == 12))
-    of.flows.rate[other] *= 0.1
-    assert names(of) == [("pair", (3, 9), None)]
-
-
 # ── where flows differ without a fault ─────────────────────────────────────────────────────────────
 
 

@@ -207,6 +207,19 @@ def test_a_pair_that_met_twice_is_one_example() -> None:
     assert sorted(way.destination for way in sends.ways) == ["n2", "n3"]
 
 
+def test_a_pair_that_is_bad_one_way_is_told_with_that_way() -> None:
+    """From n9 to n3, and the other way is well."""
+    bad = finding("pair:n3-n9", ["n3", "n9"], -0.6, direction="rx")
+    made = judgement(NODES, RACKS, lambda a, b: 0.4 if (a, b) == ("n9", "n3") else 1.0, findings=[bad])
+    [picture] = pictures(made)
+    [way] = np.flatnonzero(through(bad, picture)).tolist()
+    assert (picture.names[picture.source[way]], picture.names[picture.destination[way]]) == ("n9", "n3")
+    [proof] = proofs(made, [picture], {})
+    assert (numbers(proof)["one way"], numbers(proof)["the other way"]) == ((1, 0), (1, 1))
+    told = draw("text", Drawing(made, Sections(full=True), {}, width=100))
+    assert "pair:n3-n9: slow −60 %, from n9 to n3" in told
+
+
 # ── racks ──────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -104,6 +104,13 @@ def test_racks_show_uplinks_by_direction_and_no_verdict_by_its_colour_alone(draw
     assert '<i title="n1: pass"></i>' in racks
 
 
+@pytest.mark.parametrize(("direction", "boxes"), [(None, 2), ("tx", 1), ("rx", 1)])
+def test_of_a_pair_each_way_that_is_bad_is_marked(direction: str | None, boxes: int) -> None:
+    bad = finding("pair:n3-n9", ["n3", "n9"], -0.6, direction=direction)
+    drawn = draw_html(judgement(NODES, {}, lambda a, b: 1.0, findings=[bad]))
+    assert drawn.count('class="box"') == boxes
+
+
 def test_the_page_still_needs_nothing_from_outside(drawn: str) -> None:
     assert not re.search(r"<(script|img|link|iframe|object)", drawn)
     assert not re.search(r"(https?:|url\(|@import)", drawn)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from ahc_server.judge import wording
 from ahc_server.judge.localise import Answer, Culprit
 from ahc_server.judge.model import Finding
@@ -37,14 +39,9 @@ def broken_connections(
 
 def _stalled(each: Culprit, run: PairRun, names: Sequence[str]) -> Finding | None:
     """Of a single flow of two nodes that carried nothing, where the other way did; None for all else."""
-    if each.kind != "pair" or len(each.flows) != 1:
+    if each.kind != "pair" or each.way is None or len(each.flows) != 1:
         return None
-    flow = int(each.flows[0])
-    source, destination = int(run.flows.source[flow]), int(run.flows.destination[flow])
-    back = (run.flows.source == destination) & (run.flows.destination == source) & (run.flows.rate > 0)
-    if not back.any():
-        return None
-    one, other = names[source], names[destination]
+    one, other = (names[row] for row in _ends(each))
     return Finding(
         element=f"pair:{names[each.nodes[0]]}-{names[each.nodes[1]]}",
         nodes=[names[row] for row in each.nodes],
@@ -52,8 +49,8 @@ def _stalled(each: Culprit, run: PairRun, names: Sequence[str]) -> Finding | Non
         kind="not-measured",
         direction=None,
         severity="info",
-        summary=f"from {one} to {other} nothing came through in the one test of it, though the other way did and both reach "
-        f"others: a stall, or a bad path; measure this pair again",
+        summary=f"from {one} to {other} nothing came through in {_tests(each, run)}, though the other way did and both reach "
+        "others: a stall, or a bad path; measure this pair again",
     )
 
 
@@ -63,7 +60,7 @@ def _finding(each: Culprit, run: PairRun, names: Sequence[str], said: dict[tuple
     if not any(pair in said for pair in pairs):
         text = _MUTE if run.said or len(each.nodes) == 2 else ""
     element, summary = _told(
-        each, [names[row] for row in each.nodes], len(pairs), f" ({text})" if text else ""
+        each, [names[row] for row in each.nodes], len(pairs), _tests(each, run), f" ({text})" if text else ""
     )
     return Finding(
         element=element,
@@ -77,13 +74,25 @@ def _finding(each: Culprit, run: PairRun, names: Sequence[str], said: dict[tuple
     )
 
 
+def _ends(each: Culprit) -> tuple[int, ...]:
+    """Of a pair whose one way is dead: the sender and the receiver."""
+    return each.nodes if each.way == "tx" else each.nodes[::-1]
+
+
+def _tests(each: Culprit, run: PairRun) -> str:
+    """ "2 of 5 tests of it": of the ways that are dead, how many tests found them so."""
+    way = run.flows.source * (1 + max(run.rows)) + run.flows.destination
+    tests = int(np.sum(np.isin(way, way[each.flows])))
+    return "the one test of it" if tests == 1 else f"{len(each.flows)} of {tests} tests of it"
+
+
 def _pairs(each: Culprit, run: PairRun) -> Iterator[tuple[int, int]]:
     for flow in each.flows.tolist():
         one, other = int(run.flows.source[flow]), int(run.flows.destination[flow])
         yield min(one, other), max(one, other)
 
 
-def _told(each: Culprit, nodes: list[str], pairs: int, said: str) -> tuple[str, str]:
+def _told(each: Culprit, nodes: list[str], pairs: int, tests: str, said: str) -> tuple[str, str]:
     if each.kind == "node":
         what = {
             None: "reached none",
@@ -102,6 +111,12 @@ def _told(each: Culprit, nodes: list[str], pairs: int, said: str) -> tuple[str, 
     if len(nodes) > 2:
         return f"pair:{nodes[0]}-{nodes[1]}", (
             f"none of {pairs:,} pairs could connect{said}; check addresses, routes and firewalls between the nodes"
+        )
+    if each.way is not None:
+        source, destination = nodes if each.way == "tx" else nodes[::-1]
+        return f"pair:{nodes[0]}-{nodes[1]}", (
+            f"from {source} to {destination} nothing came through in {tests}, though the other way did and both reach "
+            f"others{said}; check routes, VLANs and firewalls between these two"
         )
     return f"pair:{nodes[0]}-{nodes[1]}", (
         f"{nodes[0]} and {nodes[1]} cannot talk to each other, though both reach others{said}; check routes, VLANs and "

@@ -13,6 +13,7 @@ from ahc_server.judge import wording
 from ahc_server.judge.features import Metric
 from ahc_server.judge.findings import rounded, significant
 from ahc_server.judge.localise import Answer, Culprit
+from ahc_server.judge.localise.model import Kind, Way
 from ahc_server.judge.model import Evidence, Finding
 from ahc_server.judge.network import PairRun
 from ahc_server.judge.thresholds import Thresholds
@@ -20,6 +21,19 @@ from ahc_server.judge.thresholds import Thresholds
 _MOST_PAIRS = 3
 _RATE = Metric("network", "flow", "bytes_per_s", "bytes/s", True, "", 0)
 _TIME = Metric("network", "flow", "round_trip_us", "us", False, "", 0)
+#: What runs through an element; the nodes of a pair are filled in.
+_THROUGH: dict[tuple[Kind, Way | None], str] = {
+    ("node", None): "flows with it",
+    ("node", "tx"): "flows that it sends",
+    ("node", "rx"): "flows that it receives",
+    ("leaf", None): "flows between it and other racks",
+    ("leaf", "tx"): "flows that leave it",
+    ("leaf", "rx"): "flows that come in",
+    ("link", None): "flows between the two",
+    ("pair", None): "flows between them",
+    ("pair", "tx"): "flows from {0} to {1}",
+    ("pair", "rx"): "flows from {1} to {0}",
+}
 _CHECK = {
     "leaf": "its uplinks: their number, speed and errors, what else loads them, and how flows are spread over them",
     "link": "the links between these two switches, and how flows are spread over them",
@@ -133,16 +147,7 @@ def _finding(each: Culprit, run: PairRun, names: Sequence[str], thresholds: Thre
     element, title = _title(each, nodes)
     limits = thresholds.of("tx" if is_rate else "rtt")
     value, expected = (wording.quantity(metric, of, each.expected) for of in (each.value, each.expected))
-    through = {
-        "node": {None: "flows with it", "tx": "flows that it sends", "rx": "flows that it receives"}[
-            each.way
-        ],
-        "leaf": "flows between it and other racks",
-        "link": "flows between the two",
-        "pair": "flows between them",
-    }[each.kind]
-    if each.kind == "leaf" and each.way is not None:
-        through = "flows that leave it" if each.way == "tx" else "flows that come in"
+    through = _THROUGH[each.kind, each.way].format(*nodes)
     did = (
         f"{value} where such flows elsewhere reach {expected}"
         if is_rate
@@ -158,6 +163,8 @@ def _finding(each: Culprit, run: PairRun, names: Sequence[str], thresholds: Thre
             if not each.leaves
             else "inside the rack all is well"
         )
+    if each.kind == "pair" and _other_way_is_known(each, run):
+        text.append("the other way is well")
     part = "rtt" if each.witness == "rtt" else each.way
     check = wording.advice("network", part) if each.kind == "node" else _CHECK[each.kind]
     text.append(f"check {check}")
@@ -181,6 +188,15 @@ def _finding(each: Culprit, run: PairRun, names: Sequence[str], thresholds: Thre
         ],
         summary="; ".join(text),
     )
+
+
+def _other_way_is_known(each: Culprit, run: PairRun) -> bool:
+    """Whether of a pair that is slow one way the other was measured as well."""
+    if each.way is None:
+        return False
+    back = each.nodes[::-1] if each.way == "tx" else each.nodes
+    flows = run.flows
+    return bool(np.any((flows.source == back[0]) & (flows.destination == back[1]) & (flows.rate > 0)))
 
 
 def element_of(each: Culprit, names: Sequence[str]) -> str:

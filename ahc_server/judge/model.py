@@ -35,8 +35,9 @@ class Evidence(msgspec.Struct, kw_only=True, frozen=True):
 class Finding(msgspec.Struct, kw_only=True, frozen=True):
     """One sheep and one cause, however many metrics carry it.
 
-    ``element``: "node:ID", "pair:A-B", "leaf:NAME", "link:A-NAME" or "group:ID". ``cause`` is None where nothing is
-    known: it is never guessed.
+    ``element``: "node:ID", "pair:A-B", "leaf:NAME", "link:A-NAME" or "group:ID". ``direction``: whether it sends or
+    receives badly, None both; of a pair "tx" is the way from the first of ``nodes`` to the other. ``cause`` is None where
+    nothing is known: it is never guessed.
     """
 
     element: str

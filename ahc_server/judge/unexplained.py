@@ -20,6 +20,8 @@ from ahc_server.judge.network import PairRun
 _SLOW, _LEAST, _PART = 0.8, 8, 0.02
 #: Flows between racks that reach less than this part of what those inside do are told of.
 _HELD_BACK = 0.9
+#: Ways that are named in one sentence.
+_MOST_ODD = 3
 _RATE = Metric("network", "flow", "bytes_per_s", "bytes/s", True, "", 0)
 
 
@@ -29,7 +31,7 @@ def unexplained(
     """A sentence each. ``names``: by row; ``told``: jobs of which it is said already what uplinks leave of flows."""
     notes: list[str] = []
     for run, answer in runs:
-        said = list(_slow(run, answer, names))
+        said = list(_slow(run, answer, names)) or list(_odd(run, answer, names))
         if run.job not in told:
             said = [*_held_back(run, answer), *said]
         notes += [f"network, job {run.job}: {each}" for each in said]
@@ -80,9 +82,30 @@ def _slow(run: PairRun, answer: Answer, names: Sequence[str]) -> Iterator[str]:
     )
 
 
+def _odd(run: PairRun, answer: Answer, names: Sequence[str]) -> Iterator[str]:
+    """Flows that were slow alone, and were not measured often enough to accuse anybody."""
+    if answer.usual is None or not len(answer.odd):
+        return
+    flows = run.flows
+    part = flows.rate[answer.odd] / answer.usual[answer.odd]
+    order = answer.odd[np.argsort(part, kind="stable")].tolist()
+    ways = [f"{names[int(flows.source[each])]} → {names[int(flows.destination[each])]}" for each in order]
+    ways = list(dict.fromkeys(ways))
+    was, this = ("was", "this way") if len(ways) == 1 else ("were", "these ways")
+    tests, doing = ("the only test", "a bad moment") if len(ways) == len(order) else ("every test", "a card")
+    yield (
+        f"{wording.listed(ways, most=_MOST_ODD)} {was} slow in {tests} of {this} "
+        f"({'' if len(order) == 1 else 'at worst '}{wording.percent(float(np.min(part)) - 1)}), and no other flow shows whether "
+        f"that is {doing} or a path that nobody else takes; measure again, in more rounds"
+    )
+
+
 def _through(each: Culprit, flows: Flows) -> Bools:
     """Flows (k,) that a culprit may slow."""
     sends, receives = np.isin(flows.source, each.nodes), np.isin(flows.destination, each.nodes)
+    if each.kind == "pair" and each.way is not None:
+        ends = each.nodes if each.way == "tx" else each.nodes[::-1]
+        return np.asarray((flows.source == ends[0]) & (flows.destination == ends[1]))
     if each.kind in ("pair", "link"):
         return np.asarray(sends & receives)
     if each.kind == "leaf":

@@ -17,6 +17,11 @@ _METRICS = {
     "rtt": Metric("network", "flow", "round_trip_us", "us", False, "", 0),
 }
 _TITLES = {"rate": "bandwidth", "rtt": "round trips"}
+#: Which direction is bad: of two nodes, or of what one sends and receives.
+_WAYS: dict[str, dict[str | None, str]] = {
+    "pair": {"tx": ", from the first to the second", "rx": ", from the second to the first"},
+    "other": {"tx": ", sending", "rx": ", receiving"},
+}
 #: On one screen; ``--full`` shows all.
 _MOST, _MOST_NAMES = 8, 6
 
@@ -49,7 +54,7 @@ def _listed(title: str, names: Sequence[str], width: int, *, full: bool) -> list
 
 
 def _element(each: Element) -> str:
-    way = {"tx": ", sending", "rx": ", receiving", None: ""}[each.direction]
+    way = _WAYS["pair" if each.element.startswith("pair:") else "other"].get(each.direction, "")
     return f"{each.element} ({wording.percent(each.effect)}{way})"
 
 

@@ -70,7 +70,8 @@ def localise(network: Network, times: Mapping[str, Floats] | None = None) -> Ans
         for one in _Teller(network, rate, "rate").culprits():
             asked = [own for way, own in sides.items() if one.way in (None, way)]
             (found if _shows(one, asked, RATE_FLOOR) else answer.unclear).append(one)
-        found += _paths(network, rate)
+        paths, answer.odd = _paths(network, rate)
+        found += paths
         if network.speed is None and is_wide(rate.value - rate.explanation.expected, rate.free):
             found += [_limited(each, rate) for each in limits(rate, network.nodes, network.leaf)]
         answer.usual = _usual(rate, len(network.flows), 1.0)
@@ -226,22 +227,24 @@ def _limited(each: Limit, reading: Reading) -> Culprit:
     )
 
 
-def _paths(network: Network, reading: Reading) -> list[Culprit]:
+def _paths(network: Network, reading: Reading) -> tuple[list[Culprit], Ints]:
+    """Single pairs, and the numbers of flows that look as if there were more."""
     explained = reading.explanation
     left = reading.value - explained.expected
     free = np.ones(len(left), dtype=bool)
     for each in explained.taken:
         if reading.families[each.family].member in ("tx", "rx", "node"):
             free[each.flows] = False
+    seen = bad_paths(reading.flows, reading.logs, left, explained.scale, free, network.nodes)
     found = []
-    for path in bad_paths(reading.flows, left, explained.scale, free, network.nodes):
+    for path in seen.named:
         value, expected = _shown(reading, path.flows, "rate")
         found.append(
             Culprit(
                 kind="pair",
                 witness="rate",
                 nodes=(path.one, path.other),
-                way=None,
+                way=path.way,
                 effect=float(np.expm1(path.effect)),
                 log_p=path.log_p,
                 value=value,
@@ -250,7 +253,7 @@ def _paths(network: Network, reading: Reading) -> list[Culprit]:
                 seen=len(path.flows),
             )
         )
-    return found
+    return found, reading.number[seen.odd]
 
 
 def _effect(reading: Reading, others: Floats, own: Bools) -> tuple[float, Ints]:

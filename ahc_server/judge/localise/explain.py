@@ -22,6 +22,7 @@ from ahc_server.judge.localise.families import (
     flows_of,
     only,
     slack_of,
+    slow_peers,
     suffered,
 )
 from ahc_server.judge.localise.noise import FlowNoise, log_chance
@@ -36,7 +37,7 @@ _OWN = 0.5
 _KEEPS = 0.8
 #: The tail is read from so many flows.
 _MANY_FLOWS = 400
-#: With a single peer nobody can tell which of the two is bad.
+#: Where a node is slow with a single peer, however often, nobody can tell which of the two is bad.
 _LEAST_PEERS = 2
 #: Part of the flows between racks that no bad leaf slows.
 _LEAST_LEFT = 0.15
@@ -124,16 +125,17 @@ class _State:
         kept = np.clip(free, -MOST_STRAY, MOST_STRAY)
         return Tail(min(float(np.mean(kept)), 0.0), float(np.std(kept)))
 
-    def passes(self, family: Family, seen: Estimates, ease: float = 1.0) -> Bools:
-        met = np.ones(family.groups, dtype=bool) if family.peers is None else family.peers >= _LEAST_PEERS
+    def passes(self, family: Family, seen: Estimates, expected: Floats, ease: float = 1.0) -> Bools:
         with np.errstate(invalid="ignore"):
-            return np.asarray(
-                met
-                & (seen.count >= family.least)
+            good = np.asarray(
+                (seen.count >= family.least)
                 & (seen.effect < -family.floor * ease)
                 & (log_chance(seen.z) < ease * -self.price)
                 & (seen.gain > ease * self.price)
             )
+        if family.peer is not None and np.any(good):
+            good &= slow_peers(family, self.value - expected, seen.effect, good) >= _LEAST_PEERS
+        return good
 
     def accept(self) -> bool:
         """Take all elements that explain their flows better than any other does."""
@@ -142,7 +144,7 @@ class _State:
         mine = {(each.family, each.group) for each in self.taken}
         for number, family in enumerate(self.families):
             seen = self.estimates(family, self._best)
-            good = np.flatnonzero(self.passes(family, seen))
+            good = np.flatnonzero(self.passes(family, seen, self._best))
             good = np.array([group for group in good.tolist() if (number, group) not in mine], dtype=np.int64)
             if family.member == "link" and len(good):
                 good = good[~self._has_bad_end(family, good)]
@@ -209,7 +211,7 @@ class _State:
             part = only(family, each.group)
             seen = self.estimates(part, others)
             place = self.taken.index(each)
-            if self.passes(part, seen, _KEEPS)[0]:
+            if self.passes(part, seen, others, _KEEPS)[0]:
                 effect = float(seen.effect[0])
                 self.taken[place] = replace(
                     each,

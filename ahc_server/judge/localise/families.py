@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from ahc_server.judge.arrays import MAD_TO_SIGMA, Bools, Floats, Ints
-from ahc_server.judge.localise.grouped import medians_by, peers_by, sums_by
+from ahc_server.judge.localise.grouped import medians_by, sums_by
 from ahc_server.judge.localise.model import Flows
 from ahc_server.judge.localise.noise import FlowNoise
 
@@ -34,7 +34,7 @@ _ENOUGH, _PRIOR_ELEMENTS = 12, 8.0
 class Family:
     """``groups`` like elements. ``flow`` (i,): the flows through them, ``key`` (i,): through which. ``floor``: least effect
     that matters (ln); ``least``: flows that can prove one; ``spread``: how far healthy ones differ where too few are there to
-    see it. ``peers`` (groups,): with how many different ones it was tested, where that matters.
+    see it. ``peer`` (i,): the other end of each flow, where it matters with how many different ones an element is slow.
     ``slack`` (i,): how much less (ln) a flow suffers than one under the element's highest load, where that differs: a bad
     uplink that carries few flows gives each of them enough. ``together``: flows that meet the same load and are one proof."""
 
@@ -45,7 +45,7 @@ class Family:
     floor: float
     least: int
     spread: float
-    peers: Ints | None = None
+    peer: Ints | None = None
     slack: Floats | None = None
     together: int = 1
 
@@ -82,7 +82,7 @@ def node_families(
     every = np.arange(len(source))
 
     def family(member: Member, flow: Ints, key: Ints, peer: Ints) -> Family:
-        return Family(member, flow, key, nodes, floor, 2, 0.01, peers_by(key, peer, nodes))
+        return Family(member, flow, key, nodes, floor, 2, 0.01, peer)
 
     whole = family("node", np.r_[every, every], np.r_[source, destination], np.r_[destination, source])
     if not ways:
@@ -196,7 +196,19 @@ def slack_of(family: Family, group: int) -> Floats:
 
 def only(family: Family, group: int) -> Family:
     """A family of one."""
-    flow = flows_of(family, group)
-    slack = None if family.slack is None else slack_of(family, group)
-    key = np.zeros(len(flow), dtype=np.int64)
-    return replace(family, flow=flow, key=key, groups=1, peers=None, slack=slack)
+    mine = family.key == group
+    slack = None if family.slack is None else family.slack[mine]
+    peer = None if family.peer is None else family.peer[mine]
+    key = np.zeros(int(np.sum(mine)), dtype=np.int64)
+    return replace(family, flow=family.flow[mine], key=key, groups=1, peer=peer, slack=slack)
+
+
+def slow_peers(family: Family, left: Floats, effect: Floats, among: Bools) -> Ints:
+    """With how many different peers each element (groups,) is slow: ``left`` (k,) of flows is nearer to the ``effect`` (groups,)
+    than to what is usual. Only of those ``among`` (groups,), 0 for all others."""
+    assert family.peer is not None
+    slow = among[family.key]
+    slow[slow] = left[family.flow[slow]] < effect[family.key[slow]] / 2
+    key, (_, peer) = family.key[slow], np.unique(family.peer[slow], return_inverse=True)
+    met = np.unique(key * (int(peer.max(initial=0)) + 1) + peer)
+    return np.bincount(met // (int(peer.max(initial=0)) + 1), minlength=family.groups)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
+
 from ahc_server.judge.arrays import Bools, Floats, Ints
 
 #: "rate": flows are slower than they should be; "rtt": round trips take longer; "dead": nothing comes through.
@@ -51,10 +53,11 @@ class Culprit:
     """One element that explains what is wrong.
 
     ``nodes``: rows of the node, of the ends of the pair, of all nodes behind the leaf or the link. ``leaves``: names of the
-    leaf, of both leaves of a link; of racks that were only inferred there is none. ``way``: None is both. ``effect``:
-    relative, −0.36 is 36 % slower, a round trip of 2.5 times the usual is −1.5. ``log_p``: ln of the chance that a healthy
-    element looks so. ``value`` and ``expected``: of the flows through it, in bytes/s or µs. ``flows``: numbers of those that
-    prove it, the clearest first, of ``seen`` that could have.
+    leaf, of both leaves of a link; of racks that were only inferred there is none. ``way``: None is both; of a pair "tx" is
+    what the first of ``nodes`` sends to the other, "rx" what it receives from it. ``effect``: relative, −0.36 is 36 % slower,
+    a round trip of 2.5 times the usual is −1.5. ``log_p``: ln of the chance that a healthy element looks so. ``value`` and
+    ``expected``: of the flows through it, in bytes/s or µs. ``flows``: numbers of those that prove it, the clearest first,
+    of ``seen`` that could have.
     """
 
     kind: Kind
@@ -87,13 +90,16 @@ class Own:
 @dataclass(slots=True)
 class Answer:
     """``culprits``, the clearest first; ``unclear``: nodes that would explain what is slow, though their own flows do not show
-    it: they belong to something that was not found. ``slower``: rows of nodes whose cards are of a slower kind, as far as flows
-    tell. ``sending``, ``receiving`` and ``answering`` (by protocol): what each node does for its own part, None where nothing was
-    measured. ``usual`` (k,) in bytes/s, ``usual_times`` (by protocol, k,) in µs: what a healthy flow in the place of each would
-    do, NaN where that was not reckoned. ``leaf`` (n,): the racks that it was reckoned with, told or inferred."""
+    it: they belong to something that was not found. ``odd``: numbers of flows that were slow alone, in the only test of
+    their direction (a bad path, or a bad moment), or where nothing else tells whether it is the path or a card. ``slower``:
+    rows of nodes whose cards are of a slower kind, as far as flows tell. ``sending``, ``receiving`` and ``answering`` (by
+    protocol): what each node does for its own part, None where nothing was measured. ``usual`` (k,) in bytes/s,
+    ``usual_times`` (by protocol, k,) in µs: what a healthy flow in the place of each would do, NaN where that was not reckoned.
+    ``leaf`` (n,): the racks that it was reckoned with, told or inferred."""
 
     culprits: list[Culprit] = field(default_factory=list)
     unclear: list[Culprit] = field(default_factory=list)
+    odd: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     slower: list[int] = field(default_factory=list)
     sending: Own | None = None
     receiving: Own | None = None

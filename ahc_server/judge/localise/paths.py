@@ -1,17 +1,19 @@
 """Single pairs that are slow though both nodes are fine with all others: a path that only they take.
 
-One bad flow is no proof: glitches happen. A pair is named where all its flows are bad, in both directions or again and again,
-and where so few flows are bad alone that this cannot be chance.
+One bad flow is no proof: glitches happen. A pair is named where all its flows are bad, in both directions or in one that was
+tried in several rounds, where so few flows are bad alone that this cannot be chance, and where both ends reach more with others.
+A flow that was bad in the only test of its direction is odd: it accuses nobody, and asks for another test.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from ahc_server.judge.arrays import Bools, Floats, Ints
-from ahc_server.judge.localise.model import Flows
+from ahc_server.judge.localise.model import Flows, Way
 
 #: A bad flow: so many spreads and this part below what is usual.
 _SPREADS, _LEAST = 7.0, -np.log1p(-0.2)
@@ -19,53 +21,152 @@ _SPREADS, _LEAST = 7.0, -np.log1p(-0.2)
 _MOST, _FEW = 0.005, 3
 #: Chance that glitches alone make a pair look so.
 _CHANCE = 0.03
-#: The best flow of a bad path is so many times as slow as that of any pair that is not named.
+#: The best flow of a bad path is so many times as slow as that of any other that was tried as often.
 _CLEAR = 1.5
+#: Tests that name anything.
+_LEAST_TRIED = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """A pair of rows, its loss (ln), and its flows."""
+    """A pair of rows, the lower one first, its loss (ln), and its flows. ``way``: "tx" where only what the first sends to the
+    other is slow, "rx" where only what it receives from it is."""
 
     one: int
     other: int
+    way: Way | None
     effect: float
     log_p: float
     flows: Ints
 
 
-def bad_paths(flows: Flows, left: Floats, scale: Floats, free: Bools, nodes: int) -> list[Path]:
-    """``left`` (k,): what the elements leave unexplained of each flow, ``free`` (k,): flows
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """``odd``: numbers of flows that were bad in the only test of their direction, while nothing else between the two was; or
+    in all tests, where no other flows of both ends show that it is neither's card."""
+
+    named: list[Path]
+    odd: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class _Sets:
+    """Flows that share something: ``of`` (k,): the set of each; of the sets ``tried`` and ``failed`` flows, and ``best``: ln
+    of the best flow against what is usual."""
+
+    of: Ints
+    tried: Ints
+    failed: Ints
+    best: Floats
+
+    @classmethod
+    def by(cls, key: Ints, bad: Bools, left: Floats) -> _Sets:
+        _, of = np.unique(key, return_inverse=True)
+        tried = np.bincount(of)
+        best = np.full(len(tried), -np.inf)
+        np.maximum.at(best, of, left)
+        return cls(of, tried, np.bincount(of, bad, len(tried)).astype(np.int64), best)
+
+    @property
+    def is_bad(self) -> Bools:
+        return np.asarray(self.failed == self.tried)
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    path: Path
+    best: float
+
+
+def bad_paths(flows: Flows, logs: Floats, left: Floats, scale: Floats, free: Bools, nodes: int) -> Paths:
+    """``logs`` (k,): ln of each flow; ``left`` (k,): what the elements leave unexplained of it; ``free`` (k,): flows
     that no bad node slows."""
-    low = np.minimum(flows.source, flows.destination)
-    high = np.maximum(flows.source, flows.destination)
+    low, high = np.minimum(flows.source, flows.destination), np.maximum(flows.source, flows.destination)
     bad = free & (left < -np.maximum(_SPREADS * scale, _LEAST))
     if not np.any(bad):
-        return []
-    _, pair = np.unique(low * nodes + high, return_inverse=True)
-    tried = np.bincount(pair)
-    failed = np.bincount(pair, bad)
-    whole = np.flatnonzero((failed == tried) & (tried >= 2))
-    alone = float(np.sum(failed[failed < tried]))
-    rate = (alone + 0.5) / (len(left) + 1)
-    log_p = tried[whole] * np.log(rate) + np.log(max(len(tried), 1))
-    named = whole[log_p < np.log(_CHANCE)]
-    first = np.zeros(len(tried), dtype=np.int64)
-    first[pair] = np.arange(len(pair))
-    ends = np.concatenate([low[first[named]], high[first[named]]])
-    # Several bad pairs of one node are the node's, or noise that nobody foresaw: no path that only two take.
+        return Paths([], np.zeros(0, dtype=np.int64))
+    # A flow that a bad node slows proves no path.
+    shown = np.where(free, left, 0.0)
+    pairs = _Sets.by(low * nodes + high, bad, shown)
+    ways = _Sets.by(flows.source * nodes + flows.destination, bad, shown)
+    rounds = _rounds(ways.of, flows.round)
+    both = _has_both(pairs, ways)
+    whole = pairs.is_bad & both
+    one_way = ways.is_bad & (rounds >= _LEAST_TRIED)
+    one_way[ways.of[whole[pairs.of]]] = False
+    candidate = whole[pairs.of] | one_way[ways.of]
+    rate = (float(np.sum(bad & ~candidate)) + 0.5) / (len(left) + 1)
+    found = [
+        *_candidates(flows, left, pairs, whole, rate, None),
+        *_candidates(flows, left, ways, one_way, rate, "tx"),
+    ]
+    named = _alone([each for each in found if each.path.log_p < np.log(_CHANCE)], nodes)
+    if len(named) > max(_FEW, _MOST * len(pairs.tried)):
+        named = []
+    mine = np.zeros(len(left), dtype=bool)
+    for each in named:
+        mine[each.path.flows] = True
+    strays = min(_strays(sets, mine) for sets in (pairs, ways))
+    named = [each for each in named if each.best < _CLEAR * strays]
+    odd = bad & (ways.tried[ways.of] == 1) & (pairs.failed[pairs.of] == 1)
+    proven = []
+    for each in named:
+        if _is_neither_ends(flows, logs, each.path):
+            proven.append(each.path)
+        else:
+            odd[each.path.flows] = True
+    return Paths(proven, np.flatnonzero(odd))
+
+
+def _is_neither_ends(flows: Flows, logs: Floats, path: Path) -> bool:
+    """Whether both ends reach more with others, where there are any: what uplinks leave of flows may hide a card that is as slow
+    as the path. With two nodes alone nobody asks."""
+    for source, destination in np.unique(
+        np.stack([flows.source, flows.destination])[:, path.flows], axis=1
+    ).T:
+        bar = float(np.median(logs[path.flows])) - path.effect / 2
+        for others in (
+            (flows.source == source) & (flows.destination != destination),
+            (flows.destination == destination) & (flows.source != source),
+        ):
+            if np.any(others) and float(np.max(logs[others])) < bar:
+                return False
+    return True
+
+
+def _rounds(of: Ints, number: Ints) -> Ints:
+    """In how many rounds each set was tried."""
+    return np.bincount(np.unique(np.stack([of, number]), axis=1)[0])
+
+
+def _has_both(pairs: _Sets, ways: _Sets) -> Bools:
+    """Pairs that were tried in both directions."""
+    first = np.unique(ways.of, return_index=True)[1]
+    return np.bincount(pairs.of[first], minlength=len(pairs.tried)) > 1
+
+
+def _candidates(
+    flows: Flows, left: Floats, sets: _Sets, chosen: Bools, rate: float, way: Way | None
+) -> Iterator[_Candidate]:
+    """``rate``: of flows that are bad alone. Each set might have looked so by chance."""
+    for number in np.flatnonzero(chosen).tolist():
+        mine = np.flatnonzero(sets.of == number)
+        source, destination = int(flows.source[mine[0]]), int(flows.destination[mine[0]])
+        direction: Way | None = "rx" if way and source > destination else way
+        log_p = float(sets.tried[number] * np.log(rate) + np.log(len(sets.tried)))
+        ends = min(source, destination), max(source, destination)
+        path = Path(*ends, direction, float(np.median(left[mine])), log_p, mine)
+        yield _Candidate(path, float(sets.best[number]))
+
+
+def _alone(found: list[_Candidate], nodes: int) -> list[_Candidate]:
+    """Several bad pairs of one node are the node's, or noise that nobody foresaw: no path that only two take."""
+    ends = np.array([row for each in found for row in (each.path.one, each.path.other)], dtype=np.int64)
     often = np.bincount(ends, minlength=nodes) > 1
-    named = named[~(often[low[first[named]]] | often[high[first[named]]])]
-    if not len(named) or len(named) > max(_FEW, _MOST * len(tried)):
-        return []
-    # What all others do tells how far a pair may stray by chance, even where all its flows stray together.
-    least = np.full(len(tried), -np.inf)
-    np.maximum.at(least, pair, np.where(free, left, 0.0))
-    strays = float(np.min(np.delete(least, named)[np.delete(tried, named) >= 2], initial=0.0))
-    named = named[least[named] < _CLEAR * strays]
-    found = []
-    for number in named.tolist():
-        mine = np.flatnonzero(pair == number)
-        chance = float(tried[number] * np.log(rate) + np.log(len(tried)))
-        found.append(Path(int(low[mine[0]]), int(high[mine[0]]), float(np.median(left[mine])), chance, mine))
-    return found
+    return [each for each in found if not (often[each.path.one] or often[each.path.other])]
+
+
+def _strays(sets: _Sets, named: Bools) -> float:
+    """How far a pair strays by chance, even where all its flows stray together: the least best flow of those not named."""
+    others = np.bincount(sets.of[named], minlength=len(sets.tried)) == 0
+    return float(np.min(sets.best[others & (sets.tried >= _LEAST_TRIED)], initial=0.0))

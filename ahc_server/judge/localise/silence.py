@@ -71,8 +71,18 @@ def silent(network: Network) -> list[Culprit]:
         one, other = sorted((int(flows.source[flow]), int(flows.destination[flow])))
         pairs.setdefault((one, other), []).append(flow)
     return found + [
-        _culprit(network, "pair", ends, None, np.array(each)) for ends, each in sorted(pairs.items())
+        _culprit(network, "pair", ends, _way(network, ends, np.array(each)), np.array(each))
+        for ends, each in sorted(pairs.items())
     ]
+
+
+def _way(network: Network, ends: tuple[int, int], dead: Ints) -> Way | None:
+    """Of a pair: whether nothing came through one way only, while the other way did."""
+    source, destination, rate = network.flows.source, network.flows.destination, network.flows.rate
+    sends = np.unique(source[dead])
+    if len(sends) > 1 or not np.any((destination == sends[0]) & np.isin(source, ends) & (rate > 0)):
+        return None
+    return "tx" if sends[0] == ends[0] else "rx"
 
 
 def _sides(network: Network, tried: Bools) -> list[_Side]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ahc_server.judge.arrays import Bools, Floats, Ints
-from ahc_server.judge.model import Finding
+from ahc_server.judge.model import Direction, Finding
 from ahc_server.report.html.markup import Markup, join, tag
 from ahc_server.report.html.strips import SHAPES
 from ahc_server.report.network.levels import BLANK, DEAD, FASTER, LEVELS, USUAL, Witness
@@ -249,7 +249,9 @@ def _mark(
             tag("rect", x=_px(_LEFT + begin), y=_px(_TOP - 5), width=_px(end - begin), height=3),
         ]
     else:
-        shape = [_box(layout, one, other) for one, other in _ends(kind, rows, picture.leaf)]
+        shape = [
+            _box(layout, one, other) for one, other in _ends(kind, rows, finding.direction, picture.leaf)
+        ]
     content = join(title, shape)
     anchor = anchors.get(element)
     return tag(
@@ -257,14 +259,19 @@ def _mark(
     )
 
 
-def _ends(kind: str, rows: Sequence[int], leaf: Ints) -> list[tuple[list[int], list[int]]]:
-    """Both ways between the two nodes of a pair, the two leaves of a link."""
+def _ends(
+    kind: str, rows: Sequence[int], way: Direction | None, leaf: Ints
+) -> list[tuple[list[int], list[int]]]:
+    """The ways between the two nodes of a pair, both or the one that is bad, or between the two leaves of a link."""
     if kind == "pair":
         one, other = rows[:1], rows[1:2]
     else:
         one = [row for row in rows if leaf[row] == leaf[rows[0]]]
         other = [row for row in rows if leaf[row] != leaf[rows[0]]]
-    return [(list(one), list(other)), (list(other), list(one))] if one and other else []
+    if not (one and other):
+        return []
+    there, back = (list(one), list(other)), (list(other), list(one))
+    return {None: [there, back], "tx": [there], "rx": [back]}[way]
 
 
 def _box(layout: _Layout, lines: Sequence[int], columns: Sequence[int]) -> Markup:

@@ -111,11 +111,19 @@ def through(finding: Finding, picture: Picture) -> Bools:
     inside[rows_of(finding, picture)] = True
     one, other = inside[source], inside[destination]
     if kind == "pair":
-        return one & other
+        return one & other & _way_of_pair(finding, picture)
     if kind == "link":
         return np.asarray(one & other & (picture.leaf[source] != picture.leaf[destination]))
     ways: dict[str | None, Bools] = {"tx": one & ~other, "rx": other & ~one, None: one ^ other}
     return ways[finding.direction]
+
+
+def _way_of_pair(finding: Finding, picture: Picture) -> Bools:
+    """Flows (k,) in the direction of a finding about a pair; all where it is about both."""
+    rows = rows_of(finding, picture)
+    if finding.direction is None or not rows:
+        return np.ones(len(picture.source), dtype=bool)
+    return np.asarray((picture.source if finding.direction == "tx" else picture.destination) == rows[0])
 
 
 def _picture(judgement: Judgement, run: PairRun, answer: Answer) -> Picture:

@@ -199,12 +199,20 @@ def _rack(rack: Rack) -> list[str]:
     ]
 
 
+def _way(finding: Finding) -> str:
+    """What of an element is bad, of which it is one direction."""
+    if finding.element.startswith("pair:"):
+        source, destination = finding.nodes if finding.direction == "tx" else finding.nodes[::-1]
+        return f"from {source} to {destination}"
+    return "sends" if finding.direction == "tx" else "receives"
+
+
 def _proofs(found: Sequence[Proof], width: int) -> list[str]:
     lines = ["", "What proves the findings about the network"] if found else []
     for proof in found:
         finding = proof.finding
         effect = "" if finding.effect is None else f" {wording.percent(finding.effect)}"
-        way = "" if finding.direction is None else f", {'sends' if finding.direction == 'tx' else 'receives'}"
+        way = f", {_way(finding)}" if finding.direction else ""
         lines += [
             "",
             *wrapped(
