@@ -1,0 +1,271 @@
+"""What goes into an image: packages, programs, data, kernel modules, and what of Python stays out. Tables only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+SUITE = "bookworm"
+PYTHON = "3.11"
+
+#: Debian packages whose programs or data are used; their dependencies come along but only what is needed of them.
+PACKAGES = (
+    "busybox",
+    "ca-certificates",
+    "ethtool",
+    "fio",
+    "iperf3",
+    "iproute2",
+    "ipmitool",
+    "kmod",
+    "libpython3.11-stdlib",
+    "netbase",
+    "numactl",
+    "pciutils",
+    "python3-minimal",
+    "smartmontools",
+    "sysbench",
+    "util-linux",
+)
+
+#: Programs of these packages, by the heading under which their size is counted.
+PROGRAMS = MappingProxyType(
+    {
+        "benchmarks": ("/usr/bin/fio", "/usr/bin/iperf3", "/usr/bin/sysbench"),
+        "tools": (
+            "/usr/bin/ipmitool",
+            "/usr/bin/lspci",
+            "/usr/bin/numactl",
+            "/usr/sbin/blkid",
+            "/usr/sbin/ethtool",
+            "/usr/sbin/smartctl",
+            "/usr/sbin/wipefs",
+        ),
+        "system": (
+            "/bin/busybox",
+            "/bin/kmod",
+            "/bin/ip",
+            "/sbin/tc",
+            "/sbin/modprobe",
+            "/sbin/insmod",
+            "/sbin/lsmod",
+            "/sbin/rmmod",
+            "/sbin/depmod",
+            "/sbin/modinfo",
+        ),
+        "python": ("/usr/bin/python3", f"/usr/bin/python{PYTHON}"),
+    }
+)
+
+#: Files that programs open by name, and libraries that they load by name.
+DATA = MappingProxyType(
+    {
+        "tools": (
+            "/usr/share/misc/pci.ids",
+            "/usr/share/ipmitool/oem_ibm_sel_map",
+        ),
+        "system": (
+            "/etc/protocols",
+            "/etc/services",
+            "/usr/lib/x86_64-linux-gnu/libgcc_s.so.1",  # loaded by pthread_cancel and pthread_exit
+        ),
+    }
+)
+
+#: Files that a package's maintainer script puts in place: path in the image → where the package has it.
+COPIES = MappingProxyType({"var/lib/smartmontools/drivedb/drivedb.h": "usr/share/smartmontools/drivedb.h"})
+
+#: The applets of busybox that get a link, where no other package of the image brings the program.
+APPLETS_IN_BIN = tuple(
+    ["arping", "ash", "awk", "basename", "cat", "chmod", "chown", "chgrp", "clear", "cmp", "cp", "cut", "date", "dd", "df", "dirname", "dmesg", "du", "echo", "ed", "egrep", "env", "expr", "false", "fgrep", "find", "free", "grep", "groups", "gunzip", "gzip", "head", "hexdump", "hostname", "id", "kill", "killall", "less", "ln", "logger", "ls", "md5sum", "mkdir", "mkfifo", "mknod", "mktemp", "more", "mount", "mv", "nc", "nice", "nohup", "nslookup", "od", "openvt", "patch", "pgrep", "pidof", "ping", "ping6", "pkill", "printf", "ps", "pwd", "readlink", "realpath", "renice", "reset", "rm", "rmdir", "sed", "seq", "setsid", "sh", "sha256sum", "sleep", "sort", "stat", "strings", "stty", "sync", "tail", "tar", "tee", "telnet", "test", "time", "timeout", "top", "touch", "tr", "traceroute", "true", "truncate", "tty", "umount", "uname", "uniq", "uptime", "usleep", "vi", "watch", "wc", "wget", "which", "xargs", "xxd", "yes", "zcat"]
+)
+APPLETS_IN_SBIN = tuple(
+    ["arp", "blockdev", "chroot", "fdisk", "getty", "halt", "hwclock", "ifconfig", "init", "losetup", "mdev", "mkswap", "pivot_root", "poweroff", "reboot", "route", "swapoff", "swapon", "switch_root", "sysctl", "udhcpc", "watchdog"]
+)
+
+#: Empty places that programs expect. The modes are Debian's.
+PLACES = MappingProxyType(
+    {
+        "dev": 0o755,
+        "etc": 0o755,
+        "mnt": 0o755,
+        "proc": 0o555,
+        "root": 0o700,
+        "run": 0o755,
+        "sys": 0o555,
+        "tmp": 0o1777,
+        "var/lib": 0o755,
+        "var/log": 0o755,
+        "var/tmp": 0o1777,
+    }
+)
+
+LINKS = MappingProxyType({"var/run": "/run", "etc/mtab": "/proc/self/mounts"})
+
+SMALL_FILES = MappingProxyType(
+    {
+        "etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n",
+        "etc/group": "root:x:0:\ntty:x:5:\ndisk:x:6:\nnogroup:x:65534:\n",
+        "etc/shadow": "root:!:1::::::\nnobody:!:1::::::\n",
+        "etc/nsswitch.conf": "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nprotocols: files\nservices: files\n",
+        "etc/hosts": "127.0.0.1 localhost\n::1 localhost ip6-localhost\n",
+        "etc/shells": "/bin/sh\n",
+    }
+)
+
+#: Parts of Python's library that no import of the agent leads to on purpose: graphical, test and build machinery.
+PYTHON_LEFT_OUT = (
+    "_aix_support", "_bootsubprocess", "_osx_support", "antigravity", "asynchat", "asyncore", "cProfile", "compileall",
+    "curses", "dbm", "distutils", "doctest", "ensurepip", "idlelib", "lib2to3", "pydoc", "pydoc_data", "sqlite3", "test",
+    "this", "tkinter", "turtle", "turtledemo", "unittest", "venv", "wsgiref", "xmlrpc",
+)  # fmt: skip
+
+
+#: Modules that are loaded by name only, by the interpreter (encodings), by compiled wheels, or by a person who looks for a fault.
+PYTHON_ALWAYS = (
+    "encodings.aliases", "encodings.ascii", "encodings.cp437", "encodings.idna", "encodings.latin_1", "encodings.utf_8",
+    "encodings.utf_8_sig", "encodings.utf_16", "site", "codecs", "io", "abc", "os", "stat", "runpy", "importlib.metadata",
+    "importlib.resources", "importlib.util", "traceback", "linecache", "pdb", "code", "faulthandler", "tracemalloc",
+    "datetime", "decimal", "uuid", "zoneinfo", "dataclasses", "enum", "base64", "ssl", "http.client", "urllib.request",
+)  # fmt: skip
+
+#: Parts of wheels that nothing at run time needs: folders by name, files by their ending.
+SITE_LEFT_OUT = frozenset(
+    {"__pycache__", "tests", "test", ".pyi", ".pxd", ".pyx", ".h", ".c", "RECORD", "INSTALLER", "REQUESTED"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Flavour:
+    """One kind of image. ``folders`` are below ``/lib/modules/VERSION/kernel``; ``left_out`` wins over ``folders``."""
+
+    name: str
+    kernel_package: str
+    about: str
+    folders: tuple[str, ...]
+    modules: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    limit_bytes: int = 0
+    extra: tuple[str, ...] = field(default=())
+
+
+#: Everything that both flavours take where their kernel has it.
+_COMMON = (
+    "arch/x86/crypto/crc",
+    "drivers/acpi",
+    "drivers/ata",
+    "drivers/block/loop.ko",
+    "drivers/block/nbd.ko",
+    "drivers/block/virtio_blk.ko",
+    "drivers/block/xen-blkfront.ko",
+    "drivers/char/hw_random",
+    "drivers/char/ipmi",
+    "drivers/char/virtio_console.ko",
+    "drivers/cpufreq",
+    "drivers/edac",
+    "drivers/firmware",
+    "drivers/hv",
+    "drivers/hwmon",
+    "drivers/md/md-mod.ko",
+    "drivers/net/bonding",
+    "drivers/net/ethernet",
+    "drivers/net/hyperv",
+    "drivers/net/mdio",
+    "drivers/net/net_failover.ko",
+    "drivers/net/phy",
+    "drivers/net/veth.ko",
+    "drivers/net/virtio_net.ko",
+    "drivers/net/vmxnet3",
+    "drivers/net/xen-netfront.ko",
+    "drivers/nvme/host",
+    "drivers/nvmem",
+    "drivers/pci",
+    "drivers/powercap",
+    "drivers/scsi",
+    "drivers/thermal/intel",
+    "drivers/virtio",
+    "drivers/watchdog",
+    "fs/ext4",
+    "fs/fat",
+    "fs/isofs",
+    "fs/nls",
+    "fs/efivarfs",
+    "net/8021q",
+    "net/packet",
+    "net/sched/sch_netem.ko",
+    "net/sched/sch_tbf.ko",
+    "virt/lib",
+)
+
+_LEFT_OUT = (
+    "drivers/acpi/acpi_video",
+    "drivers/acpi/nfit",
+    "drivers/hwmon/w1",
+    "drivers/pci/controller/vmd-test",
+    "drivers/scsi/cxgbi",
+    "drivers/scsi/be2iscsi",
+    "drivers/scsi/bnx2fc",
+    "drivers/scsi/bnx2i",
+    "drivers/scsi/device_handler",
+    "drivers/scsi/fcoe",
+    "drivers/scsi/libfc",
+    "drivers/scsi/pcmcia",
+    "drivers/scsi/qedf",
+    "drivers/scsi/qedi",
+    "drivers/scsi/qla4xxx",
+    "drivers/scsi/scsi_debug",
+    "drivers/net/ethernet/8390",
+    "drivers/net/ethernet/dlink",
+    "drivers/net/ethernet/fealnx",
+    "drivers/net/ethernet/natsemi",
+    "drivers/net/ethernet/packetengines",
+    "drivers/net/ethernet/rdc",
+    "drivers/net/ethernet/silan",
+    "drivers/net/ethernet/sis",
+    "drivers/net/ethernet/smsc",
+    "drivers/net/ethernet/ti",
+    "drivers/net/ethernet/xircom",
+)
+
+FLAVOURS = MappingProxyType(
+    {
+        "virtual": Flavour(
+            name="virtual",
+            kernel_package="linux-image-cloud-amd64",
+            about="virtual machines: Debian's cloud kernel",
+            folders=_COMMON,
+            left_out=_LEFT_OUT,
+            limit_bytes=45_000_000,
+        ),
+        "full": Flavour(
+            name="full",
+            kernel_package="linux-image-amd64",
+            about="real servers: Debian's full kernel, with drivers for storage, network, IPMI, EDAC and sensors",
+            folders=(
+                *_COMMON,
+                "arch/x86/kernel/msr.ko",
+                "arch/x86/kernel/cpuid.ko",
+                "drivers/hid/usbhid",
+                "drivers/hid/hid.ko",
+                "drivers/hid/hid-generic.ko",
+                "drivers/i2c/busses/i2c-i801.ko",
+                "drivers/i2c/busses/i2c-piix4.ko",
+                "drivers/i2c/i2c-smbus.ko",
+                "drivers/message/fusion",
+                "drivers/mfd/lpc_ich.ko",
+                "drivers/net/usb/cdc_ether.ko",
+                "drivers/net/usb/rndis_host.ko",
+                "drivers/platform/x86/dell",
+                "drivers/platform/x86/hp",
+                "drivers/usb/core",
+                "drivers/usb/host",
+                "drivers/usb/storage",
+            ),
+            left_out=(
+                *_LEFT_OUT,
+                "drivers/usb/storage/ums-",
+            ),
+            limit_bytes=75_000_000,
+        ),
+    }
+)

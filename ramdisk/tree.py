@@ -1,0 +1,134 @@
+"""The unpacked tree: Debian's packages (no maintainer script is run) and the agent's wheels, compiled.
+
+It holds far more than the image; ``build`` takes from it what is needed. A tree is made once for a set of packages and kept;
+``fresh`` asks the mirror for newer versions. The mirror is the one that apt on this machine is configured with.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from ahc_agent.programs import run
+from ramdisk import debian, wheels
+from ramdisk.contents import FLAVOURS, PACKAGES, PYTHON, SUITE
+from ramdisk.errors import BuildError
+from ramdisk.recipe import Recipe, fingerprint
+
+_UNPACK_TIME_LIMIT_S = 900.0
+_COMPILE_TIME_LIMIT_S = 300.0
+_DEBS = "var/cache/apt/archives"
+_SOURCES = ("/etc/apt/sources.list", "/etc/apt/sources.list.d")
+_DONE = "tree.json"
+
+
+class Contents(msgspec.Struct, frozen=True, kw_only=True):
+    """What a tree was made from."""
+
+    key: str
+    packages: tuple[debian.Package, ...]
+    wheels: tuple[wheels.Wheel, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A tree on disk and what it was made from."""
+
+    path: Path
+    contents: Contents
+
+    @property
+    def made_unix_s(self) -> int:
+        """When the newest of the packages was built by Debian."""
+        return max(package.made_unix_s for package in self.contents.packages)
+
+
+def unpack(recipe: Recipe, *, fresh: bool = False) -> Tree:
+    """The tree of a recipe, from the cache where it is there.
+
+    Raises BuildError when this machine cannot make it (not root, no mirror).
+    """
+    wanted = sorted({*PACKAGES, FLAVOURS[recipe.flavour].kernel_package, *recipe.packages, *recipe.firmware})
+    if recipe.ssh_key is not None:
+        wanted.append("dropbear-bin")
+    requirements = wheels.requirements(recipe.pip)
+    key = fingerprint(SUITE, wanted, requirements)
+    folder = recipe.cache / f"tree-{recipe.flavour}-{key}"
+    done = folder / _DONE
+    if done.is_file() and not fresh:
+        return Tree(folder / "root", msgspec.json.decode(done.read_bytes(), type=Contents))
+    if os.geteuid() != 0:
+        raise BuildError("unpacking packages with their owners takes root: run this as root")
+    shutil.rmtree(folder, ignore_errors=True)
+    root = folder / "root"
+    folder.mkdir(parents=True)
+    debs = _mmdebstrap(root, wanted, recipe.cache / "debs")
+    found = wheels.install(requirements, recipe.cache / "wheels", root / "usr/lib/python3/dist-packages")
+    compile_python(root, ["/usr/lib/python3/dist-packages", f"/usr/lib/python{PYTHON}"])
+    version = fingerprint(key, sorted(p.sha256 for p in debs), sorted(w.sha256 for w in found))
+    contents = Contents(key=version, packages=tuple(debs), wheels=tuple(found))
+    done.write_bytes(msgspec.json.encode(contents))
+    return Tree(root, contents)
+
+
+def compile_python(root: Path, paths: list[str], *, prefix: tuple[str, str] | None = None) -> None:
+    """Compile with the tree's own Python, in the tree; ``prefix`` (from, to) changes the paths noted in the files.
+
+    ``unchecked-hash``: the import neither looks at the source's time nor hashes it. The hash seed is fixed, since the order of
+    sets in the compiled files hangs on it.
+    """
+    moved = ["-s", prefix[0], "-p", prefix[1]] if prefix is not None else []
+    argv = ["chroot", str(root), f"/usr/bin/python{PYTHON}", "-m", "compileall", "-q", "-f", *moved]
+    argv += ["--invalidation-mode", "unchecked-hash", "-x", r"/(lib2to3/tests|test)/", *paths]
+    run(
+        argv,
+        time_limit_s=_COMPILE_TIME_LIMIT_S,
+        env={"PYTHONHASHSEED": "0", "PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
+        ok_statuses=(0, 1),
+    )
+
+
+def _mmdebstrap(root: Path, packages: list[str], cache: Path) -> list[debian.Package]:
+    cache.mkdir(parents=True, exist_ok=True)
+    argv = ["mmdebstrap", "--quiet", "--mode=root", "--variant=extract", "--format=directory"]
+    argv += [
+        "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
+        "--skip=download/empty,essential/unlink,cleanup/apt",
+    ]
+    argv += ['--setup-hook=mkdir -p "$1/var/cache/apt/archives"', f"--setup-hook=sync-in {cache} /{_DEBS}"]
+    argv += [f"--include={','.join(packages)}", SUITE, str(root), *_sources()]
+    run(argv, time_limit_s=_UNPACK_TIME_LIMIT_S)
+    found = []
+    for deb in sorted((root / _DEBS).glob("*.deb")):
+        found.append(debian.read(deb))
+        if not (cache / deb.name).exists():
+            shutil.copyfile(deb, cache / deb.name)
+        deb.unlink()
+    return found
+
+
+def _sources() -> list[str]:
+    """The files in which apt on this machine is told its mirror, those that speak of Debian's suite."""
+    files = []
+    for place in _SOURCES:
+        path = Path(place)
+        files += sorted(path.iterdir()) if path.is_dir() else [path] if path.is_file() else []
+    known = [
+        p for p in files if p.suffix in (".list", ".sources") and _speaks_of(p.read_text("utf-8", "replace"))
+    ]
+    if not known:
+        raise BuildError(
+            f"apt on this machine knows no mirror of Debian {SUITE}: the build takes its packages from there"
+        )
+    return [str(path) for path in known]
+
+
+def _speaks_of(text: str) -> bool:
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+    return any(
+        word in (SUITE, f"{SUITE}-updates", f"{SUITE}-security") for line in lines for word in line.split()
+    )
