@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import msgspec
 
+from ahc_agent.wire.messages import TaskOutcome
 from ahc_server.gate.checks import Data
 from ahc_server.gate.decide import decide
 from ahc_server.gate.model import Gate
 from ahc_server.gate.policy import Policy, parse_policy
 from ahc_server.judge import judge_session
 from ahc_server.judge.model import Counts, Finding, NodeVerdict, Report, Verdict
-from ahc_server.session import Session, StepRecord
+from ahc_server.session import OutcomeRecord, Session, StepRecord
 from tests.judge_helpers import Fleet
 
 #: When the sessions ran, and a moment soon after.
@@ -23,14 +24,34 @@ DAY_S = 86_400.0
 
 
 def whole(fleet: Fleet) -> Session:
-    """The fleet's session with the books that a server keeps."""
+    """The fleet's session with the books that a server keeps, and the inventories that it begins with."""
     session = fleet.session()
+    inventories = [
+        OutcomeRecord(
+            f"inventory-{node.machine}",
+            node.machine,
+            "inventory",
+            "inventory",
+            0,
+            len(session.nodes),
+            TaskOutcome(status="ok", started_at_unix_s=BEGUN_S, inventory=node.inventory),
+        )
+        for node in session.nodes
+    ]
+    session = replace(session, outcomes=[*inventories, *session.outcomes])
     jobs = {each.step: (each.job, each.hosts) for each in session.outcomes}
     steps = [
         StepRecord(step, job, job, hosts, "done", started_at_s=BEGUN_S + step, ended_at_s=ENDED_S)
         for step, (job, hosts) in sorted(jobs.items())
     ]
-    return replace(session, created_at_s=BEGUN_S, steps=steps)
+    return replace(session, plan=plan_of(steps), created_at_s=BEGUN_S, steps=steps)
+
+
+def plan_of(steps: list[StepRecord]) -> str:
+    """A plan that has these steps and no others: a job for each, of a component that there is."""
+    names = {"disk": "storage"}
+    jobs = [f"{step.job}: {{component: {names.get(step.component, step.component)}}}" for step in steps]
+    return f"jobs: {{{', '.join(jobs)}}}"
 
 
 def judged(session: Session) -> Data:

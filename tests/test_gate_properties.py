@@ -115,6 +115,15 @@ def lose_steps(session: Session, chance: Random) -> Session:
     return replace(session, steps=chance.sample(session.steps, chance.randint(0, len(session.steps) - 1)))
 
 
+def lose_a_step_with_all_its_traces(session: Session, chance: Random) -> Session:
+    gone = chance.choice(session.steps).step if session.steps else 0
+    return replace(
+        session,
+        steps=[step for step in session.steps if step.step != gone],
+        outcomes=[each for each in session.outcomes if each.step != gone],
+    )
+
+
 def double_outcomes(session: Session, chance: Random) -> Session:
     return replace(session, outcomes=[*session.outcomes, chance.choice(session.outcomes)])
 
@@ -149,6 +158,7 @@ HARMS: dict[str, Harm] = {
         lose_inventories,
         fail_outcomes,
         lose_steps,
+        lose_a_step_with_all_its_traces,
         double_outcomes,
         double_nodes,
         swap_machines,

@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 
 from ahc_server.flows import integers
+from ahc_server.gate.planned import absent
 from ahc_server.judge.model import Report
 from ahc_server.measured import Measured, Names
 from ahc_server.session import OutcomeRecord, Session, StepRecord
@@ -87,6 +88,9 @@ class Books:
             there[table.step].update(table.machines)
         if not self.steps:
             yield None, "no step of the session is known"
+        jobs = [step.job for number, step in self.steps.items() if number not in self.again]
+        for text in absent(self.session.plan, jobs):
+            yield None, text
         for number in sorted(set(there) - set(self.steps)):
             yield None, f"results of step {number}, which the session does not have"
         for number, step in sorted(self.steps.items()):

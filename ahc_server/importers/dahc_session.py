@@ -37,7 +37,7 @@ def write_run(store: Store, session: str, run: Run) -> None:
             session,
             uid,
             run.plan_name,
-            run.plan or "# no plan stood beside the results\n",
+            run.plan or f"# no plan stood beside the results of {1 + len(run.steps)} steps\n",
             [(machine, _hello(each)) for machine, each in run.machines.items()],
             begun_s,
             "done",
