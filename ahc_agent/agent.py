@@ -62,13 +62,38 @@ class Settings:
     only_disks: tuple[Device, ...] | None = None
     spool: Path | None = None
     once: bool = False
+    session: str | None = None
+
+
+class Companion:
+    """What shares the agent's main thread where the agent is all that runs on a machine (``ahc_agent.boot``). This one does
+    nothing."""
+
+    def turn(self, agent: Agent) -> None:
+        """Called in each turn of the agent's loop, every half second at least."""
+
+    def welcomed(self, message: Welcome) -> None:
+        """The server has admitted the agent."""
+
+    def troubles(self) -> list[str]:
+        """What the next Hello tells of the machine's boot."""
+        return []
 
 
 class Agent:
-    """See the module. ``say`` gets one sentence for the operator whenever something changes."""
+    """See the module. ``say`` gets one sentence for the operator whenever something changes. ``stopped``: the server's word,
+    once it has told the agent to stop."""
 
-    def __init__(self, settings: Settings, say: Callable[[str], None] = lambda text: None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        say: Callable[[str], None] = lambda text: None,
+        companion: Companion | None = None,
+    ) -> None:
+        self.stopped: Stop | None = None
         self._settings = settings
+        self._addresses = settings.addresses
+        self._companion = companion or Companion()
         self._say = say
         self._instance = os.urandom(8).hex()
         self._outbox = Outbox(settings.spool, say)
@@ -100,6 +125,7 @@ class Agent:
                 for news in self._worker.collect():
                     self._report(news)
                 self._ear.listen()
+                self._companion.turn(self)
                 now = time.monotonic()
                 self._worker.expire(now)
                 self._send_ready(now)
@@ -116,6 +142,22 @@ class Agent:
             self._link.close(_LAST_WORDS_S)
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    @property
+    def failure(self) -> str | None:
+        """Why there is no connection, or admission, at the moment."""
+        return self._link.failure
+
+    def end(self, why: str) -> None:
+        """End at the end of this turn of the loop."""
+        self._ending = why
+
+    def move(self, addresses: list[str]) -> None:
+        """The machine's addresses have changed: the server is told."""
+        if addresses != self._addresses:
+            self._addresses = addresses
+            if self._link.state is State.JOINED:
+                self._link.send(self._hello())
 
     def _obey(self, message: FromServer) -> None:
         match message:
@@ -136,7 +178,9 @@ class Agent:
                 _log.info("acknowledged: %s", message.task_id)
             case Welcome():
                 self._outbox.due_now()
+                self._companion.welcomed(message)
             case Stop():
+                self.stopped = message
                 self._ending = f"told to stop: {message.reason}" if message.reason else "told to stop"
                 self._say(f"the server says stop{': ' + message.reason if message.reason else ''}")
 
@@ -170,10 +214,12 @@ class Agent:
             identity=settings.identity,
             instance=self._instance,
             agent_version=__version__,
-            addresses=settings.addresses,
+            addresses=self._addresses,
             programs=settings.programs,
             unacknowledged=self._outbox.task_ids()[:10_000],
             busy=self._worker.busy,
+            session=settings.session,
+            troubles=self._companion.troubles(),
         )
 
     def _end_by_signal(self, number: int, frame: FrameType | None) -> None:

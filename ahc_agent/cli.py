@@ -13,6 +13,11 @@ COMMANDS = {
         "command",
         "measure this machine's CPU, memory and disks, no server",
     ),
+    "boot": (
+        "ahc_agent.commands.boot",
+        "command",
+        "be the only program of a machine: a discovery ramdisk calls it",
+    ),
     "inventory": ("ahc_agent.commands.inventory", "command", "print what this machine is made of"),
     "join": ("ahc_agent.commands.join", "command", "join a server and obey it until told to stop"),
 }

@@ -26,6 +26,9 @@ from ahc_agent.errors import ProgramError, ProgramFailed, ProgramMissing, Progra
 #: More output than this from one program is refused: nothing that we run prints so much.
 OUTPUT_LIMIT_BYTES = 32 * 1024 * 1024
 
+#: Where set: programs are killed for want of memory before the agent is (``oom_score_adj`` of proc(5)).
+oom_score_of_programs: int | None = None
+
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -159,6 +162,9 @@ def _prepare_child(cpus: Sequence[int] | None) -> Callable[[], None]:
             os._exit(1)
         if cpus is not None:
             os.sched_setaffinity(0, cpus)
+        if oom_score_of_programs is not None:
+            with open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123 — little happens between fork and exec
+                file.write(str(oom_score_of_programs))
 
     return prepare
 

@@ -80,6 +80,8 @@ class Hello(Message, kw_only=True, frozen=True):
     ``instance``: random, new at each start of the agent. ``addresses``: where other agents can reach this one
     ("10.1.0.3/24"), best first. ``programs``: outside program → version, of those installed.
     ``unacknowledged``: task ids whose results the agent still holds; ``busy``: the task under way.
+    ``session``: it takes part in this one only; None: in any. ``troubles``: what went wrong while the machine booted, as
+    sentences.
     """
 
     identity: Identity
@@ -92,6 +94,8 @@ class Hello(Message, kw_only=True, frozen=True):
     ] = {}
     unacknowledged: Annotated[list[Id], msgspec.Meta(max_length=10_000)] = []
     busy: Id | None = None
+    session: Id | None = None
+    troubles: Annotated[list[Annotated[str, msgspec.Meta(max_length=500)]], msgspec.Meta(max_length=50)] = []
 
 
 class Heartbeat(Message, kw_only=True, frozen=True):
@@ -138,6 +142,7 @@ class Welcome(Message, kw_only=True, frozen=True):
     epoch: Id
     server_version: Annotated[str, msgspec.Meta(max_length=64)]
     heartbeat_s: Annotated[float, msgspec.Meta(gt=0, le=3600)]
+    server_at_unix_s: Annotated[float, msgspec.Meta(ge=0, le=1e11)] | None = None
 
 
 class Refused(Message, kw_only=True, frozen=True):
@@ -187,9 +192,10 @@ class Ack(Message, kw_only=True, frozen=True):
 
 
 class Stop(Message, kw_only=True, frozen=True):
-    """End the agent."""
+    """End the agent. ``then``: what the machine does, where the agent is all that runs on it; "" is as it was booted to do."""
 
     reason: Text = ""
+    then: Literal["", "halt", "reboot", "poweroff", "wait"] = ""
 
 
 # ── tasks ──────────────────────────────────────────────────────────────────────────────────────────

@@ -231,7 +231,7 @@ class Hub:
         kept = msgspec.structs.replace(hello, unacknowledged=[])  # the largest part, and for the event only
         self._peers[machine] = _Peer(route, key, kept, now)
         self._machine_of[route] = machine
-        self._send(route, self._welcome)
+        self._send(route, msgspec.structs.replace(self._welcome, server_at_unix_s=time.time()))
         events.append(Joined(machine, hello, key, now))
 
     def _why_not(self, route: bytes, key: str, machine: str, hello: Hello) -> str | None:

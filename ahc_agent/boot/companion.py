@@ -1,0 +1,72 @@
+"""What goes on beside the agent once it talks to the server: leases, cards, the watchdog, the clock, and what went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ahc_agent.agent import Agent, Companion
+from ahc_agent.boot import clock
+from ahc_agent.boot.console import Console
+from ahc_agent.wire.messages import Welcome
+
+#: What a person should look at, by a part of the agent's own sentence (``wire.link``).
+CHECKS: dict[str, str] = {
+    "does not hold the key": "Compare ahc.key= with the key that `ahc serve` prints",
+    "does not admit this agent's key": "The server takes listed agents only: ahc serve --authorized-keys",
+    "is no AHC server": "Compare ahc.server= with what `ahc serve` prints",
+    "no server at": "Check that `ahc serve` runs there, and that no firewall is between",
+    "no answer from the server": "Check the route to it, and that no firewall is between",
+    "cannot be resolved": "Check the name servers that DHCP gives, or name the server by its address",
+    "is gone": "It may be restarting",
+    "refuses this agent": "The reason is the server's",
+}
+JOINED = "joined the server"
+
+
+class Beside(Companion):
+    """``turn_of_boot`` is called in each turn of the agent's loop; ``addresses`` tells those of the machine now."""
+
+    def __init__(
+        self,
+        console: Console,
+        turn_of_boot: Callable[[], bool],
+        addresses: Callable[[], list[str]],
+        *,
+        built_at_s: float,
+        set_clock: Callable[[float], None] | None,
+    ) -> None:
+        self.has_joined = False
+        self._console = console
+        self._turn_of_boot = turn_of_boot
+        self._addresses = addresses
+        self._built_at_s = built_at_s
+        self._set_clock = set_clock
+
+    def say(self, text: str) -> None:
+        """The agent's sentences, each on the stage where it belongs."""
+        if text.startswith(JOINED):
+            again, self.has_joined = self.has_joined, True
+            self._console.say("server", f"is back with {text.removeprefix('joined ')}" if again else text)
+            return
+        check = next((check for part, check in CHECKS.items() if part in text), None)
+        if check is not None:
+            self._console.trouble(text, check)
+        else:
+            self._console.say("work", text)
+
+    def turn(self, agent: Agent) -> None:
+        if self._turn_of_boot():
+            agent.move(self._addresses())
+
+    def welcomed(self, message: Welcome) -> None:
+        right_s = clock.correct(self._built_at_s, message.server_at_unix_s)
+        if right_s is None or self._set_clock is None:
+            return
+        try:
+            self._set_clock(right_s)
+            self._console.say("server", f"the clock was wrong; by the server it is {clock.text(right_s)}")
+        except OSError as error:
+            self._console.trouble(f"the clock is wrong and cannot be set: {error.strerror}")
+
+    def troubles(self) -> list[str]:
+        return list(self._console.troubles)

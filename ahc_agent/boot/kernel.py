@@ -1,0 +1,38 @@
+"""What the kernel is told where a machine belongs to the agent: reboot after a panic, and kill anything before the agent.
+
+Sources: Documentation/admin-guide/sysctl/kernel.rst, proc(5) (``oom_score_adj``).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ahc_agent import programs
+
+_SYS = Path("/proc/sys")
+#: After a panic the machine starts anew, so late that a person can read the screen. An oops is one: what comes after it is no
+#: measurement. ``printk`` 4: the console shows the kernel's errors, not its news.
+_SETTINGS = {
+    "kernel/panic": "30",
+    "kernel/panic_on_oops": "1",
+}
+_QUIET = {"kernel/printk": "4"}
+AGENT_OOM_SCORE, PROGRAMS_OOM_SCORE = -900, 500
+
+
+def prepare(debug: bool) -> list[str]:
+    """Answers with what could not be set, as sentences; what this kernel does not have is left out."""
+    wrong = []
+    for name, value in (_SETTINGS | ({} if debug else _QUIET)).items():
+        path = _SYS / name
+        try:
+            if path.exists():
+                path.write_text(value)
+        except OSError as error:
+            wrong.append(f"{path} cannot be set: {error.strerror}")
+    try:
+        Path("/proc/self/oom_score_adj").write_text(str(AGENT_OOM_SCORE))
+        programs.oom_score_of_programs = PROGRAMS_OOM_SCORE
+    except OSError as error:
+        wrong.append(f"oom_score_adj cannot be set: {error.strerror}")
+    return wrong

@@ -1,0 +1,211 @@
+"""From the kernel's hand-over to the server, and to the machine's end: the order of things on a discovery ramdisk.
+
+Nothing here gives up while going on makes sense: cards, leases, the server are tried again for ever, ever more rarely, each
+failure is said on the console with what to check, and told to the server once it is there.
+"""
+
+from __future__ import annotations
+
+import importlib
+import select
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ahc_agent import __version__
+from ahc_agent.boot import clock, interfaces, kernel, routes
+from ahc_agent.boot.arguments import Arguments, Then, endpoint, key
+from ahc_agent.boot.console import Console
+from ahc_agent.boot.dhcp import HOOK
+from ahc_agent.boot.hardware import Hardware
+from ahc_agent.boot.network import Network
+from ahc_agent.boot.watchdog import Watchdog, arm
+from ahc_agent.errors import UsageError
+
+RUN = Path("/run/ahc")
+#: How long a server is waited for that only DHCP could name, before that is said.
+_NAMED_WITHIN_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Powers:
+    """What the boot may do. ``machine`` False (a rehearsal in a network namespace): no driver, clock, watchdog, kernel setting,
+    power."""
+
+    machine: bool = True
+    run: Path = RUN
+    hook: Path = HOOK
+    resolver: Path | None = Path("/etc/resolv.conf")
+
+
+class Boot:
+    """See the module. ``run`` answers with how the machine is to end."""
+
+    def __init__(self, arguments: Arguments, console: Console, powers: Powers) -> None:
+        self._arguments = arguments
+        self._console = console
+        self._powers = powers
+        self._watchdog: Watchdog | None = None
+        self._key_file = powers.run / "agent.key"
+        self._built_at_s = clock.built_at_s()
+        self._hardware = Hardware(console) if powers.machine else None
+        self._network = Network(arguments, console, hook=powers.hook, resolver=powers.resolver)
+
+    def run(self) -> Then:
+        """Boot, obey or measure, and answer with what comes then."""
+        try:
+            self._begin()
+            if self._arguments.plan is not None:
+                return self._alone()
+            return self._obey()
+        finally:
+            self._network.close()
+            if self._watchdog is not None:
+                self._watchdog.close()
+
+    # ── stages ─────────────────────────────────────────────────────────────────────────────────────
+
+    def _begin(self) -> None:
+        console = self._console
+        console.say("boot", f"Automatic Health Check {__version__}: {who()}")
+        for sentence in self._arguments.mistakes:
+            console.trouble(sentence, "Mend the kernel's arguments")
+        if self._powers.machine:
+            self._prepare_machine()
+        for sentence in routes.prepare(()):
+            console.trouble(sentence)
+        if self._key_file.exists():
+            console.trouble(
+                "the agent has been started anew by init",
+                "The server keeps what it had; results are sent again",
+            )
+            routes.forget([card.name for card in interfaces.cards()])
+        if self._hardware is not None:
+            self._hardware.start()
+        self._turn()
+        # What takes a second on a slow machine is done while drivers and DHCP servers take theirs.
+        for module in ("ahc_agent.agent", "ahc_agent.identity", "psutil"):
+            importlib.import_module(module)
+            self._turn()
+
+    def _prepare_machine(self) -> None:
+        console = self._console
+        right_s = clock.correct(self._built_at_s)
+        if right_s is not None:
+            try:
+                clock.set_clock(right_s)
+                console.trouble(
+                    f"the clock stood before this image was made; it is {clock.text(right_s)} until the server tells",
+                    "The battery of the machine's clock may be empty",
+                )
+            except OSError as error:
+                console.trouble(f"the clock is wrong and cannot be set: {error.strerror}")
+        for sentence in kernel.prepare(self._arguments.debug):
+            console.trouble(sentence)
+        armed = arm()
+        if isinstance(armed, Watchdog):
+            self._watchdog = armed
+        else:
+            console.trouble(armed, "A machine that hangs is not started anew by itself")
+
+    def _obey(self) -> Then:
+        """Join the server, and obey it until it says stop."""
+        from ahc_agent.agent import Agent, Settings
+        from ahc_agent.boot.companion import Beside
+        from ahc_agent.identity import own_addresses, program_versions, read_identity
+        from ahc_agent.wire.keys import load_or_create
+
+        where, server_key = self._find_server()
+        self._wait(lambda: self._hardware is None or self._hardware.settled.is_set())
+        beside = Beside(
+            self._console,
+            self._turn,
+            lambda: own_addresses(where),
+            built_at_s=self._built_at_s,
+            set_clock=clock.set_clock if self._powers.machine else None,
+        )
+        settings = Settings(
+            endpoint=where,
+            server_key=server_key,
+            keys=load_or_create(self._key_file),
+            identity=read_identity(),
+            addresses=own_addresses(where),
+            programs=program_versions(),
+            spool=self._powers.run / "spool",
+            session=self._arguments.session,
+        )
+        agent = Agent(settings, beside.say, beside)
+        agent.run()
+        stopped = agent.stopped
+        if stopped is not None and stopped.then:
+            return stopped.then
+        return self._arguments.on_success
+
+    def _alone(self) -> Then:
+        raise NotImplementedError
+
+    # ── the server ─────────────────────────────────────────────────────────────────────────────────
+
+    def _find_server(self) -> tuple[str, str]:
+        """Endpoint and key, from the kernel's arguments, else from DHCP; waits until there is an address from which to go
+        there."""
+        arguments, network, console = self._arguments, self._network, self._console
+        if arguments.server is not None and arguments.key is not None:
+            console.say("server", f"is {arguments.server}, by the kernel's arguments")
+            self._wait(lambda: bool(network.places()))
+            return arguments.server, arguments.key
+        refused: set[tuple[str, str]] = set()
+        say_at_s = time.monotonic() + _NAMED_WITHIN_S
+        while True:
+            self._wait(lambda: network.server() not in (None, *refused), until_s=say_at_s)
+            named = network.server()
+            if named is not None and named not in refused:
+                try:
+                    found = arguments.server or endpoint(named[0]), arguments.key or key(named[1])
+                except UsageError as error:
+                    refused.add(named)
+                    console.trouble(
+                        f"a DHCP server names a server that cannot be one: {error}",
+                        "Check options 224 and 225",
+                    )
+                    continue
+                console.say("server", f"is {found[0]}, by DHCP (options 224 and 225)")
+                return found
+            console.trouble(
+                "no server is named",
+                "Boot with ahc.server= and ahc.key= (`ahc serve` prints both), or give DHCP options 224 and 225",
+            )
+            say_at_s = time.monotonic() + 60.0
+
+    # ── the loop ───────────────────────────────────────────────────────────────────────────────────
+
+    def _turn(self) -> bool:
+        """What is due at any time. Whether the machine's addresses have changed."""
+        if self._watchdog is not None:
+            self._watchdog.pet()
+        return self._network.turn()
+
+    def _wait(self, until: Callable[[], bool], until_s: float | None = None) -> bool:
+        """Until something is so, or the time (CLOCK_MONOTONIC) has come; answers with whether it is so."""
+        while not until():
+            if until_s is not None and time.monotonic() >= until_s:
+                return False
+            select.select(self._network.readable(), [], [], 0.2)
+            self._turn()
+        return True
+
+
+def who() -> str:
+    """This machine in a few words: its maker and model, serial number, and kernel."""
+    from ahc_agent.errors import NotThere
+    from ahc_agent.inventory import system
+    from ahc_agent.inventory.root import Root
+
+    try:
+        machine = system.collect(Root("/"))
+    except NotThere:
+        return "a machine that does not tell what it is"
+    model = " ".join(filter(None, (machine.vendor, machine.product))) or "a machine without a name"
+    serial = f"serial {machine.serial}" if machine.serial else "no serial number"
+    return f"{model}, {serial}, Linux {machine.kernel or '?'}"
