@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ramdisk import closure, modules, python
+from ramdisk import closure, modules, python, standins
 from ramdisk.contents import (
     APPLETS_IN_BIN,
     APPLETS_IN_SBIN,
@@ -15,6 +15,7 @@ from ramdisk.contents import (
     PLACES,
     PROGRAMS,
     SMALL_FILES,
+    STANDINS,
 )
 from ramdisk.image import MERGED, Image
 from ramdisk.recipe import Recipe
@@ -29,7 +30,10 @@ def assemble(recipe: Recipe, tree: Path, work: Path) -> tuple[Image, str]:
     """
     image = Image()
     _layout(image)
-    instead: dict[str, Path] = {}
+    instead = {
+        name: standins.make(tree, name, [tree / user.lstrip("/") for user in users], work)
+        for name, users in STANDINS.items()
+    }
     for part, programs in PROGRAMS.items():
         for path in programs:
             closure.add_program(image, tree, path, part, instead)

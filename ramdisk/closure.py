@@ -6,7 +6,7 @@ the proof: it walks over every ELF file of a finished image and names what the l
 
 from __future__ import annotations
 
-import os
+import posixpath
 import stat
 from collections.abc import Iterable
 from pathlib import Path
@@ -83,11 +83,11 @@ def _there(image: Image, path: str) -> bool:
 
 
 def _places(dynamic: Dynamic, at: str, name: str) -> list[str]:
-    origin = os.path.dirname(at)
+    origin = posixpath.dirname(at)
     if "/" in name:
         return [name.lstrip("/")]
     own = [
-        os.path.normpath(folder.replace("$ORIGIN", f"/{origin}").replace("${ORIGIN}", f"/{origin}"))
+        posixpath.normpath(folder.replace("$ORIGIN", f"/{origin}").replace("${ORIGIN}", f"/{origin}"))
         for folder in dynamic.search
     ]
     return [f"{folder.lstrip('/')}/{name}" for folder in (*own, *LIBRARY_FOLDERS)]

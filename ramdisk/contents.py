@@ -57,6 +57,23 @@ PROGRAMS = MappingProxyType(
     }
 )
 
+#: Libraries that are in the image as stand-ins only, and the programs that are linked with them (see ``standins``).
+STANDINS = MappingProxyType(
+    {
+        "libfreeipmi.so.17": ("/usr/bin/ipmitool",),
+        "libgfapi.so.0": ("/usr/bin/fio",),
+        "libibverbs.so.1": ("/usr/bin/fio",),
+        "libmariadb.so.3": ("/usr/bin/sysbench",),
+        "libnbd.so.0": ("/usr/bin/fio",),
+        "libpmem.so.1": ("/usr/bin/fio",),
+        "libpmemblk.so.1": ("/usr/bin/fio",),
+        "libpq.so.5": ("/usr/bin/sysbench",),
+        "librados.so.2": ("/usr/bin/fio",),
+        "librbd.so.1": ("/usr/bin/fio",),
+        "librdmacm.so.1": ("/usr/bin/fio",),
+    }
+)
+
 #: Files that programs open by name, and libraries that they load by name.
 DATA = MappingProxyType(
     {
@@ -76,12 +93,22 @@ DATA = MappingProxyType(
 COPIES = MappingProxyType({"var/lib/smartmontools/drivedb/drivedb.h": "usr/share/smartmontools/drivedb.h"})
 
 #: The applets of busybox that get a link, where no other package of the image brings the program.
-APPLETS_IN_BIN = tuple(
-    ["arping", "ash", "awk", "basename", "cat", "chmod", "chown", "chgrp", "clear", "cmp", "cp", "cut", "date", "dd", "df", "dirname", "dmesg", "du", "echo", "ed", "egrep", "env", "expr", "false", "fgrep", "find", "free", "grep", "groups", "gunzip", "gzip", "head", "hexdump", "hostname", "id", "kill", "killall", "less", "ln", "logger", "ls", "md5sum", "mkdir", "mkfifo", "mknod", "mktemp", "more", "mount", "mv", "nc", "nice", "nohup", "nslookup", "od", "openvt", "patch", "pgrep", "pidof", "ping", "ping6", "pkill", "printf", "ps", "pwd", "readlink", "realpath", "renice", "reset", "rm", "rmdir", "sed", "seq", "setsid", "sh", "sha256sum", "sleep", "sort", "stat", "strings", "stty", "sync", "tail", "tar", "tee", "telnet", "test", "time", "timeout", "top", "touch", "tr", "traceroute", "true", "truncate", "tty", "umount", "uname", "uniq", "uptime", "usleep", "vi", "watch", "wc", "wget", "which", "xargs", "xxd", "yes", "zcat"]
-)
-APPLETS_IN_SBIN = tuple(
-    ["arp", "blockdev", "chroot", "fdisk", "getty", "halt", "hwclock", "ifconfig", "init", "losetup", "mdev", "mkswap", "pivot_root", "poweroff", "reboot", "route", "swapoff", "swapon", "switch_root", "sysctl", "udhcpc", "watchdog"]
-)
+APPLETS_IN_BIN = (
+    "arping", "ash", "awk", "basename", "cat", "chmod", "chown", "chgrp", "clear", "cmp", "cp", "cut", "date",
+    "dd", "df", "dirname", "dmesg", "du", "echo", "ed", "egrep", "env", "expr", "false", "fgrep", "find", "free",
+    "grep", "groups", "gunzip", "gzip", "head", "hexdump", "hostname", "id", "kill", "killall", "less", "ln",
+    "logger", "ls", "md5sum", "mkdir", "mkfifo", "mknod", "mktemp", "more", "mount", "mv", "nc", "nice", "nohup",
+    "nslookup", "od", "openvt", "patch", "pgrep", "pidof", "ping", "ping6", "pkill", "printf", "ps", "pwd",
+    "readlink", "realpath", "renice", "reset", "rm", "rmdir", "sed", "seq", "setsid", "sh", "sha256sum", "sleep",
+    "sort", "stat", "strings", "stty", "sync", "tail", "tar", "tee", "telnet", "test", "time", "timeout", "top",
+    "touch", "tr", "traceroute", "true", "truncate", "tty", "umount", "uname", "uniq", "uptime", "usleep", "vi",
+    "watch", "wc", "wget", "which", "xargs", "xxd", "yes", "zcat",
+)  # fmt: skip
+APPLETS_IN_SBIN = (
+    "arp", "blockdev", "chroot", "fdisk", "getty", "halt", "hwclock", "ifconfig", "init", "losetup", "mdev",
+    "mkswap", "pivot_root", "poweroff", "reboot", "route", "swapoff", "swapon", "switch_root", "sysctl", "udhcpc",
+    "watchdog",
+)  # fmt: skip
 
 #: Empty places that programs expect. The modes are Debian's.
 PLACES = MappingProxyType(

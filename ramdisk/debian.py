@@ -41,13 +41,15 @@ def read(deb: Path) -> Package:
         members = {member.name.removeprefix("./"): member for member in tar.getmembers()}
         text = {name: _text(tar, members[name]) for name in ("control", "md5sums") if name in members}
         made = int(members["control"].mtime) if "control" in members else 0
-    fields = dict(re.findall(r"^([A-Za-z0-9-]+):[ \t]*(.*)$", text.get("control", ""), re.MULTILINE))
+    fields: dict[str, str] = dict(
+        re.findall(r"^([A-Za-z0-9-]+):[ \t]*(.*)$", text.get("control", ""), re.MULTILINE)
+    )
     if not {"Package", "Version"} <= fields.keys():
         raise BuildError(f"{deb.name} is not a Debian package; delete it and build anew")
     return Package(
         name=fields["Package"],
         version=fields["Version"],
-        source=fields.get("Source", fields["Package"]).split(" ")[0],
+        source=(fields.get("Source") or fields["Package"]).split(" ")[0],
         sha256=sha256(deb),
         made_unix_s=made,
         files=tuple(line.split("  ", 1)[1] for line in text.get("md5sums", "").splitlines() if "  " in line),

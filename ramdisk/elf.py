@@ -86,20 +86,19 @@ class Elf:
         """Symbols that other files must define, with the library and version that the linker noted."""
         sections = list(self._sections())
         versions = dict(self._needed_versions(sections))
-        table = next((s for s in sections if s[1] == _SHT_DYNSYM), None)
-        if table is None:
-            return []
         versym = next((s for s in sections if s[1] == _SHT_VERSYM), None)
-        strings = sections[table[6]][4]
         found = []
-        for index in range(1, table[5] // _SYMBOL.size):
-            name, _, _, section, _, _ = _SYMBOL.unpack_from(self.data, table[4] + index * _SYMBOL.size)
-            if section != 0:
-                continue
-            version = struct.unpack_from("<H", self.data, versym[4] + 2 * index)[0] & 0x7FFF if versym else 0
-            library, node = versions.get(version, ("", ""))
-            found.append(Undefined(self._string(strings + name), library, node))
+        for index, name, section in self._symbols(sections):
+            if section == 0:
+                version = (
+                    struct.unpack_from("<H", self.data, versym[4] + 2 * index)[0] & 0x7FFF if versym else 0
+                )
+                found.append(Undefined(name, *versions.get(version, ("", ""))))
         return found
+
+    def defined(self) -> set[str]:
+        """Names of the symbols that other files may take from this one."""
+        return {name for _, name, section in self._symbols(list(self._sections())) if section != 0}
 
     def section(self, name: str) -> bytes:
         """Bytes of one section; empty when there is none of that name."""
@@ -134,6 +133,16 @@ class Elf:
                 raise BuildError(
                     f"{self.path}: the ELF file is cut short; delete the cache and build anew"
                 ) from error
+
+    def _symbols(self, sections: list[tuple[int, ...]]) -> Iterator[tuple[int, str, int]]:
+        """Index, name and section of each dynamic symbol; section 0 means that it is defined elsewhere."""
+        table = next((s for s in sections if s[1] == _SHT_DYNSYM), None)
+        if table is None:
+            return
+        strings = sections[table[6]][4]
+        for index in range(1, table[5] // _SYMBOL.size):
+            name, _, _, section, _, _ = _SYMBOL.unpack_from(self.data, table[4] + index * _SYMBOL.size)
+            yield index, self._string(strings + name), section
 
     def _needed_versions(self, sections: list[tuple[int, ...]]) -> Iterator[tuple[int, tuple[str, str]]]:
         table = next((s for s in sections if s[1] == _SHT_VERNEED), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -76,7 +77,7 @@ class Image:
         at = f"{self._place(parent)}/{name}".lstrip("/")
         self._parents(at, part)
         self.entries[at] = Entry(stat.S_IFLNK | 0o777, part, content=target.encode())
-        self.links[at] = os.path.normpath(os.path.join("/", os.path.dirname(at), target)).lstrip("/")
+        self.links[at] = posixpath.normpath(posixpath.join("/", posixpath.dirname(at), target)).lstrip("/")
         return at
 
     def top_link(self, name: str, target: str) -> None:
@@ -117,10 +118,10 @@ class Image:
                 at, rest = step, rest[1:]
             if not rest:
                 return at
-            target = os.readlink(real)
+            target = str(real.readlink())
             if step not in MERGED:
                 self.link(step, target, part)
-            whole = os.path.normpath(os.path.join("/", at, target))
+            whole = posixpath.normpath(posixpath.join("/", at, target))
             rest = [*whole.strip("/").split("/"), *rest[1:]]
             at = ""
         raise BuildError(f"/{path.lstrip('/')} leads through too many links")
@@ -155,7 +156,7 @@ class Image:
         return at
 
     def _parents(self, at: str, part: str) -> None:
-        parent = os.path.dirname(at)
+        parent = posixpath.dirname(at)
         if parent and parent not in self.entries:
             self._parents(parent, part)
             self.entries[parent] = Entry(stat.S_IFDIR | 0o755, "system")

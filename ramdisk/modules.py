@@ -64,8 +64,8 @@ def add(image: Image, tree: Path, flavour: Flavour, work: Path) -> str:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).hardlink_to(path)
         image.file(f"usr/lib/modules/{version}/{name}", path, "kernel modules", 0o644)
-    for name in _LISTS:
-        (folder / name).write_bytes((source / name).read_bytes())
+    for index in _LISTS:
+        (folder / index).write_bytes((source / index).read_bytes())
     run(["depmod", "-b", str(work), version], time_limit_s=_DEPMOD_TIME_LIMIT_S)
     for path in sorted(folder.glob("modules.*")):
         if path.name not in _INDEX_LEFT_OUT:

@@ -81,9 +81,9 @@ def _imported(library: Path, site: Path) -> Iterator[Path]:
     for name in (*PYTHON_ALWAYS, *agent_modules()):
         finder.import_hook(name)
     for module in finder.modules.values():
-        path = Path(module.__file__) if module.__file__ else None
-        if path is not None and path.is_relative_to(library):
-            yield path
+        file: str | None = getattr(module, "__file__", None)
+        if file is not None and Path(file).is_relative_to(library):
+            yield Path(file)
 
 
 def _all(library: Path) -> Iterator[Path]:
