@@ -10,6 +10,7 @@ from ahc_agent.errors import CannotAnswer
 from ahc_server.control import Declined, StopSession, ask
 from ahc_server.paths import Where
 from ahc_server.store import Store
+from ahc_server.store.moments import is_moment
 from ahc_server.store.saved import SessionSummary
 
 _COLUMNS = ("session", "plan", "state", "started", "took", "nodes", "lost", "results")
@@ -38,6 +39,9 @@ def command(where: Where, stop: str | None) -> None:
 
 
 def _row(one: SessionSummary) -> tuple[str, ...]:
-    started = datetime.fromtimestamp(one.created_at_s).strftime("%Y-%m-%d %H:%M:%S")
-    took = "" if one.ended_at_s is None else f"{max(0.0, one.ended_at_s - one.created_at_s):.0f} s"
+    if is_moment(one.created_at_s) and is_moment(one.ended_at_s):
+        started = datetime.fromtimestamp(one.created_at_s).strftime("%Y-%m-%d %H:%M:%S")
+        took = "" if one.ended_at_s is None else f"{max(0.0, one.ended_at_s - one.created_at_s):.0f} s"
+    else:
+        started = took = "unknown"
     return (one.name, one.plan, one.state, started, took, str(one.nodes), str(one.lost), str(one.results))

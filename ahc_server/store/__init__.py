@@ -12,14 +12,16 @@ from typing import Any
 import msgspec
 
 from ahc_agent.errors import CannotAnswer, NoData
-from ahc_agent.wire.messages import Hello, PairOutcome, TaskOutcome
+from ahc_agent.wire.messages import Hello, TaskOutcome
 from ahc_server.bmc.model import OutOfBand
 from ahc_server.collector import no_collector
 from ahc_server.flows import FlowTable
 from ahc_server.ids import Prefer, assign_ids
 from ahc_server.session import NodeRecord, OutcomeRecord, Session, StepRecord
 from ahc_server.store import database, flows, outofband, records, repeats
+from ahc_server.store.ends import is_own, no_result
 from ahc_server.store.kept import Reader
+from ahc_server.store.moments import with_sound_times
 from ahc_server.store.saved import Members, SavedSession, SessionSummary, Standing
 from ahc_server.store.writers import WRITERS
 
@@ -227,7 +229,7 @@ class Store:
             steps = self._steps(number)
             by_number = {step.step: step for step in steps}
             outcomes, inventories = self._outcomes(number, by_number, whole)
-            return Session(
+            session = Session(
                 name=str(name),
                 plan=plan,
                 state=state,
@@ -237,6 +239,7 @@ class Store:
                 steps=steps,
                 flows=flows.read(self._db, number, by_number),
             )
+            return with_sound_times(session, self.path)
 
     def _steps(self, session: int) -> list[StepRecord]:
         rows = self._db.execute(
@@ -280,16 +283,14 @@ class Store:
                 continue
             measured = None
             if payload is None:
-                outcome = _no_result(state, reason)
+                outcome = no_result(state, reason)
             elif whole:
                 outcome = reader.read_whole(payload, *kept)
             else:
                 outcome, measured = reader.read(payload, *kept[:2])
             if outcome.inventory is not None:
                 inventories[machine] = outcome.inventory
-            if outcome.pair is not None and not _is_own(
-                outcome.pair, machine, unit, role, ends.get(unit, [])
-            ):
+            if outcome.pair is not None and not is_own(outcome.pair, machine, unit, role, ends.get(unit, [])):
                 outcome = TaskOutcome(status="failed", error="it told of another pair than its own")
                 measured = None
             outcomes.append(
@@ -390,19 +391,3 @@ class Store:
             pairs,
             heard,
         )
-
-
-def _is_own(pair: PairOutcome, machine: str, unit: str, role: str, ends: list[str]) -> bool:
-    """Whether a machine speaks of the pair that it was given: agents are not trusted with a word about others."""
-    between = {machine, pair.peer}
-    return (
-        (pair.pair_id, pair.role) == (unit, role)
-        and between == set(ends)
-        and all({flow.source, flow.destination} == between for flow in pair.flows)
-    )
-
-
-def _no_result(state: str, reason: str | None) -> TaskOutcome:
-    if state == "timeout":
-        return TaskOutcome(status="timeout", error=reason)
-    return TaskOutcome(status="cancelled" if state == "cancelled" else "failed", error=reason)
