@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ahc_agent.programs import run
@@ -100,11 +101,11 @@ def _partners(path: Path, everything: dict[str, Path]) -> Iterator[Path]:
 
 
 def _wanted(path: str, flavour: Flavour) -> bool:
-    return _below(path, flavour.folders) and not _below(path, flavour.left_out)
+    return _matches(path, flavour.modules) and not _matches(path, flavour.left_out)
 
 
-def _below(path: str, prefixes: Iterable[str]) -> bool:
-    return any(path == p or path.startswith(p if p.endswith("-") else f"{p}/") for p in prefixes)
+def _matches(path: str, table: Iterable[str]) -> bool:
+    return any(path.startswith(f"{row}/") or fnmatchcase(path, row) for row in table)
 
 
 def _values(info: Iterable[str], key: str) -> Iterator[str]:

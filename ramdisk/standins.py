@@ -1,9 +1,9 @@
 """Small libraries in place of large ones that a program is linked with but that nothing in the image calls.
 
 Debian's fio is linked with the clients of Ceph, Gluster, NBD, RDMA and persistent memory, sysbench with two databases, ipmitool
-with FreeIPMI: 90 MB unpacked. They are bound when the program starts (``BIND_NOW``), so each must be there and define every symbol
-with its version. A stand-in has the library's name and these symbols; whichever is called says so on standard error and ends the
-program with status 1: no crash, no half-done work.
+with FreeIPMI: 90 MB unpacked. They are bound when the program starts (``BIND_NOW``), so each must be there and define every
+symbol with its version. A stand-in has the name of the library and these symbols; whichever is called says so on standard error
+and ends the program with status 1: no crash, no half-done work.
 
 It is a handful of instructions of x86-64 (system calls ``write`` and ``exit_group``), put together by ``as`` and ``ld``.
 """
