@@ -16,10 +16,16 @@ class TooFewNodes(CannotAnswer):
 
 
 def admit(
-    plan: Plan, agents: Mapping[str, Hello], nodes: int | None, *, destructive_allowed: bool
+    plan: Plan,
+    agents: Mapping[str, Hello],
+    nodes: int | None,
+    *,
+    destructive_allowed: bool,
+    session: str = "",
 ) -> list[tuple[str, Hello]]:
     """The participants in order (natural order of their names; spread over physical hosts where not all are taken).
 
+    Machines that were booted for another session than ``session`` are left alone.
     Raises UsageError where it can never be, TooFewNodes where more agents would help.
     """
     if plan.destructive and not destructive_allowed:
@@ -28,9 +34,12 @@ def admit(
             " (start it with --allow-destructive)"
         )
     needed, most = _range(plan, nodes)
-    machines = sorted(agents, key=natural_order)
+    meant = [machine for machine, hello in agents.items() if hello.session in (None, session)]
+    machines = sorted(meant, key=natural_order)
     if len(machines) < needed:
-        raise TooFewNodes(f"{needed} nodes are needed, {len(machines)} are here")
+        others = len(agents) - len(meant)
+        waiting = f" ({others} more were booted for another session, ahc.session=)" if others else ""
+        raise TooFewNodes(f"{needed} nodes are needed, {len(machines)} are here{waiting}")
     hosts = {machine: agents[machine].identity.physical_host or f"machine:{machine}" for machine in machines}
     if most is not None and len(machines) > most:
         few = set(spread(machines, hosts.__getitem__)[:most])

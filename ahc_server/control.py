@@ -12,7 +12,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 import zmq
@@ -71,6 +71,13 @@ class ListAgents(Request, kw_only=True, frozen=True):
     """Who is joined now."""
 
 
+class Release(Request, kw_only=True, frozen=True):
+    """Tell machines to stop, and what then; by display id, serial, UUID or MAC address. None: all that are joined."""
+
+    machines: Annotated[list[str], msgspec.Meta(max_length=20_000)] | None = None
+    then: Literal["", "halt", "reboot", "poweroff", "wait"] = ""
+
+
 class Reply(msgspec.Struct, kw_only=True, frozen=True, tag_field="type", tag=str.lower):
     """Base of answers; ``Standing`` is one too."""
 
@@ -88,6 +95,13 @@ class Agents(Reply, kw_only=True, frozen=True):
     instances: dict[str, str] = {}
 
 
+class Released(Reply, kw_only=True, frozen=True):
+    """``unreached``: their queues are full; they can be told again."""
+
+    machines: list[str]
+    unreached: list[str] = []
+
+
 class Declined(Reply, kw_only=True, frozen=True):
     """No. ``exit_code`` is the command's; ``later``: it may become a yes when more agents join."""
 
@@ -96,8 +110,8 @@ class Declined(Reply, kw_only=True, frozen=True):
     later: bool = False
 
 
-AnyRequest = Submit | Repeat | StatusOf | StopSession | ListAgents
-AnyReply = Submitted | Standing | Agents | Declined
+AnyRequest = Submit | Repeat | StatusOf | StopSession | ListAgents | Release
+AnyReply = Submitted | Standing | Agents | Released | Declined
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_request = msgspec.msgpack.Decoder(AnyRequest).decode

@@ -22,7 +22,7 @@ import zmq
 
 from ahc_agent.errors import AhcError
 from ahc_agent.wire.keys import load_or_create
-from ahc_agent.wire.messages import Hello, Result
+from ahc_agent.wire.messages import Hello, Result, Stop
 from ahc_server import __version__
 from ahc_server.admission import TooFewNodes, admit
 from ahc_server.conductor import Conductor, Now, Output, Send, late_result
@@ -34,6 +34,8 @@ from ahc_server.control import (
     ControlServer,
     Declined,
     ListAgents,
+    Release,
+    Released,
     Repeat,
     StatusOf,
     Submit,
@@ -42,6 +44,7 @@ from ahc_server.control import (
 )
 from ahc_server.hub import Hub
 from ahc_server.hub.events import Event, Joined, Lost, Said
+from ahc_server.naming import named_machines
 from ahc_server.paths import Where
 from ahc_server.plan import parse_plan
 from ahc_server.session import session_name
@@ -180,6 +183,8 @@ class Server:
                     identities={name: hello.identity for name, hello in here.items()},
                     instances={name: hello.instance for name, hello in here.items()},
                 )
+            if isinstance(request, Release):
+                return self._release(request)
             if isinstance(request, StatusOf):
                 return self._status(request.session)
             conductor = self._conductor
@@ -205,7 +210,11 @@ class Server:
                 reason=f"session {running} is running: wait for its end, or stop it (`ahc sessions --stop {running}`)"
             )
         participants = admit(
-            plan, self._hub.machines(), request.nodes, destructive_allowed=self._allow_destructive
+            plan,
+            self._hub.machines(),
+            request.nodes,
+            destructive_allowed=self._allow_destructive,
+            session=name,
         )
         uid = secrets.token_hex(6)
         self._session = self._store.create_session(name, uid, plan.name, plan.text, participants, now.unix_s)
@@ -233,6 +242,14 @@ class Server:
         sends += self._keep(self._conductor.step(events, now))
         return Submitted(session=saved.name, machines=machines)
 
+    def _release(self, request: Release) -> AnyReply:
+        """Tell machines to stop. Nothing of it is kept: one that does not hear it is still here, and can be told again."""
+        found = named_machines(request.machines, self._hub.machines())
+        stop = Stop(reason="released", then=request.then)
+        told = [machine for machine in found if self._hub.send(machine, stop)]
+        log.info("%d machines are released (%s)", len(told), request.then or "as they were booted to do")
+        return Released(machines=told, unreached=[machine for machine in found if machine not in told])
+
     def _free_name(self, plan: str, now: Now) -> str:
         """From the plan and the time."""
         start = re.sub(r"[^A-Za-z0-9._-]+", "-", plan).strip("-")[:64] or "plan"
@@ -248,6 +265,8 @@ class Server:
         for event in events:
             if isinstance(event, Joined):
                 log.info("%s joined (key %s)", event.machine, event.public_key)
+                for trouble in event.hello.troubles:
+                    log.warning("%s: on its way here: %s", event.machine, ascii(trouble)[1:-1])
             elif isinstance(event, Lost):
                 log.warning("%s is lost: %s", event.machine, event.reason)
 

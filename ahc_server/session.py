@@ -26,7 +26,7 @@ class NodeRecord:
     """One machine that takes part. ``node`` is its display id, unique in the session (see ``ids``).
 
     ``lost``: why it vanished, None while it is there. ``id_note``: why its id is not its serial, where that is so.
-    ``out_of_band``: what its BMC said, where it was asked.
+    ``out_of_band``: what its BMC said, where it was asked. ``troubles``: what went wrong while it booted, as sentences.
     """
 
     machine: str
@@ -36,6 +36,7 @@ class NodeRecord:
     lost: str | None = None
     id_note: str | None = None
     out_of_band: OutOfBand | None = None
+    troubles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

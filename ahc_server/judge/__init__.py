@@ -25,6 +25,7 @@ from ahc_agent.order import natural_order
 from ahc_server.judge import wording
 from ahc_server.judge.again.confirm import SecondRuns, split_repeats
 from ahc_server.judge.blame import counted, with_causes
+from ahc_server.judge.boots import told_by_boots
 from ahc_server.judge.connections import broken_connections
 from ahc_server.judge.cores import layouts_of
 from ahc_server.judge.coverage import Coverage, Fleet, fleet_of, gaps, lost_nodes
@@ -145,6 +146,7 @@ def judge(session: Session, *, generated_at: str, limits: Tables | None = None) 
     told = [(record.node, record.inventory) for record in records if record.inventory is not None]
     findings = merged((ill for name, inventory in told for ill in ill_parts(name, inventory)), findings)
     findings = merged(told_by_bmcs(records), findings)
+    findings += told_by_boots(records)
     findings = with_wires(findings, session, rows, records, grouping.groups)
     coverage.append(_ungrouped(grouping, fleet))
     for part in coverage:

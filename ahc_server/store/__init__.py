@@ -304,7 +304,8 @@ class Store:
         rows = self._db.execute(
             "SELECT machine, hello, lost FROM participants WHERE session = ? ORDER BY position", (session,)
         ).fetchall()
-        identities = {machine: _unpack_hello(hello).identity for machine, hello, _ in rows}
+        hellos = {machine: _unpack_hello(hello) for machine, hello, _ in rows}
+        identities = {machine: hello.identity for machine, hello in hellos.items()}
         names = assign_ids(identities, prefer)
         said = outofband.read(self._db, session)
         nodes = [
@@ -316,6 +317,7 @@ class Store:
                 lost=lost,
                 id_note=names[machine][1],
                 out_of_band=said.get(machine),
+                troubles=tuple(hellos[machine].troubles),
             )
             for machine, _, lost in rows
         ]
