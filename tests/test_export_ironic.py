@@ -98,6 +98,40 @@ def test_capabilities_that_cannot_be_read_are_left_alone(broken: object) -> None
     assert "left alone" in note
 
 
+def test_capabilities_that_stand_twice_are_kept_but_for_the_profile_and_told() -> None:
+    text = "profile:a,node:1,profile:control,node:2,boot_mode:uefi"
+    (change,), notes = _draw(matches(match("SN0001")), [{**ENROLLED, "properties": {"capabilities": text}}])
+    written = {each["path"]: each["value"] for each in change["patch"]}
+    assert written["/properties/capabilities"] == "profile:control,node:1,node:2,boot_mode:uefi"
+    assert notes == [
+        "rack7-1: the capability profile stands there 2 times (a, control): profile:control takes their place",
+        "rack7-1: the capability node stands there 2 times (1, 2), and Ironic reads now the first and now the last:"
+        " left as they are",
+    ]
+
+
+def test_more_traits_than_ironic_takes_are_refused_with_the_node_and_the_traits() -> None:
+    own = [f"CUSTOM_{number}" for number in range(49)]
+    (change,), _ = _draw(
+        matches(match("SN0001", yields=Yields(traits=["new"]))), [{**ENROLLED, "traits": own}]
+    )
+    assert change["traits"] == ["CUSTOM_NEW"], "the fiftieth"
+    for traits in ([*own, "CUSTOM_49"], [*own, "CUSTOM_49", "CUSTOM_50"]):
+        with pytest.raises(CannotAnswer) as refused:
+            _draw(matches(match("SN0001", yields=Yields(traits=["new"]))), [{**ENROLLED, "traits": traits}])
+        assert str(refused.value).startswith(
+            f"rack7-1 would have {len(traits) + 1} traits, Ironic takes 50 a node at most: it has {len(traits)},"
+            " its profile adds CUSTOM_NEW ("
+        )
+    many = match("SN0001", yields=Yields(traits=[f"t{number}" for number in range(51)]))
+    for form in ("ironic", "ironic-rules"):
+        with pytest.raises(CannotAnswer, match=r"SN0001 would have 51 traits.* adds CUSTOM_T0, CUSTOM_T1, "):
+            FORMATS[form](Material(matches(many), fleet()))
+    unchanged = {**ENROLLED, "traits": [*own, "CUSTOM_49", "CUSTOM_50"]}
+    (change,), _ = _draw(matches(match("SN0001", yields=Yields())), [unchanged])
+    assert change["traits"] == [], "where nothing is added, nothing is refused"
+
+
 def test_what_would_become_two_capabilities_is_left_out() -> None:
     yields = Yields(capabilities={"disk": "sda,profile:compute", "a:b": "c"})
     (change,), notes = _draw(matches(match("SN0001", yields=yields)), [ENROLLED])
@@ -270,6 +304,17 @@ def test_one_refusal_does_not_stop_the_others_and_is_no_success(
     assert "rack7-1: Ironic refused" in capsys.readouterr().err
     assert cloud.baremetal.get_node(second.id).properties["capabilities"].endswith("profile:control")
     assert cloud.baremetal.get_node(first.id).traits == []
+
+
+def test_ironics_limit_of_traits_is_kept_before_anything_is_sent(cloud: Any) -> None:
+    first, second = _enroll(cloud, 1), _enroll(cloud, 2)
+    cloud.baremetal.set_node_traits(first, [f"CUSTOM_{number}" for number in range(49)])
+    with pytest.raises(CannotAnswer, match="rack7-1 would have 51 traits, Ironic takes 50"):
+        _send(matches(match("SN0001"), match("SN0002")))
+    assert [cloud.baremetal.get_node(node.id).properties for node in (first, second)] == [{}, {}]
+    cloud.baremetal.add_node_trait(first, "CUSTOM_49")
+    with pytest.raises(Exception, match="maximum number of traits per node"):
+        cloud.baremetal.add_node_trait(first, "CUSTOM_50")
 
 
 def test_ironic_takes_the_inspection_rules(cloud: Any) -> None:

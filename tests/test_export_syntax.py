@@ -18,14 +18,23 @@ from tests.export_helpers import GIB, fleet, machine
 def test_what_is_there_keeps_its_place_and_the_profile_takes_that_of_the_old_one() -> None:
     there = capabilities.parse("boot_option:local,profile:old,node:control-0")
     assert there is not None
-    assert capabilities.merge(there, {"profile": "compute", "x": "1"}) == (
+    assert capabilities.text_of(capabilities.merge(there, {"profile": "compute", "x": "1"})) == (
         "boot_option:local,profile:compute,node:control-0,x:1"
     )
 
 
+def test_a_key_that_stands_twice_is_told_and_only_the_wanted_one_is_written_once() -> None:
+    there = capabilities.parse("node:a,profile:x,boot_mode:uefi,node:b,profile:y,boot_mode:uefi")
+    assert there is not None
+    assert capabilities.doubled(there) == {"node": ["a", "b"], "profile": ["x", "y"]}
+    merged = capabilities.merge(there, {"profile": "control"})
+    assert capabilities.text_of(merged) == "node:a,profile:control,boot_mode:uefi,node:b,boot_mode:uefi"
+    assert capabilities.merge(merged, {"profile": "control"}) == merged
+
+
 @pytest.mark.parametrize("nothing", [None, "", {}])
-def test_no_capabilities_are_an_empty_mapping(nothing: object) -> None:
-    assert capabilities.parse(nothing) == {}
+def test_no_capabilities_are_no_pairs(nothing: object) -> None:
+    assert capabilities.parse(nothing) == ()
 
 
 @pytest.mark.parametrize("other", ["profile", "a:b,,c:d", ":x", 7, ["a:b"]])
@@ -36,7 +45,7 @@ def test_what_is_no_capabilities_is_told_from_none(other: object) -> None:
 @given(st.dictionaries(st.text(max_size=20), st.text(max_size=20), max_size=6))
 def test_what_fits_comes_back_as_it_was(pairs: dict[str, str]) -> None:
     fitting = {key: value for key, value in pairs.items() if capabilities.fit(key, value)}
-    assert capabilities.parse(capabilities.merge({}, fitting)) == fitting
+    assert capabilities.parse(capabilities.text_of(capabilities.merge((), fitting))) == tuple(fitting.items())
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+Pairs = tuple[tuple[str, str], ...]
+
 _KEY = re.compile(r"[^\s:,]{1,255}\Z")
 _VALUE = re.compile(r"[^\s,](?:[^,\n]{0,253}[^\s,])?\Z")
 _TRAIT = re.compile(r"[A-Z][A-Z0-9_]{0,254}\Z")
@@ -16,26 +18,48 @@ _TRAIT = re.compile(r"[A-Z][A-Z0-9_]{0,254}\Z")
 _STANDARD = ("CUSTOM_", "COMPUTE_", "HW_", "MISC_", "OWNER_", "STORAGE_")
 
 
-def parse(text: object) -> dict[str, str] | None:
-    """``k:v,k:v`` as a mapping in its order; empty for None and "". None where it is something else.
+def parse(text: object) -> Pairs | None:
+    """``k:v,k:v`` as pairs in their order; none for None and "". None where it is something else.
 
-    Ironic takes a mapping in the place of the text too, and so does this.
+    Ironic takes a mapping in the place of the text too, and so does this. A key may stand twice: see ``doubled``.
     """
     if text is None or text == "":
-        return {}
+        return ()
     if isinstance(text, dict):
-        return {str(key): str(value) for key, value in text.items()}
+        return tuple((str(key), str(value)) for key, value in text.items())
     if not isinstance(text, str):
         return None
     pairs = [part.partition(":") for part in text.split(",")]
     if any(not key.strip() or not colon for key, colon, _ in pairs):
         return None
-    return {key.strip(): value for key, _, value in pairs}
+    return tuple((key.strip(), value) for key, _, value in pairs)
 
 
-def merge(there: Mapping[str, str], wanted: Mapping[str, str]) -> str:
-    """What is there, in its order, with the wanted values put in."""
-    return ",".join(f"{key}:{value}" for key, value in {**there, **wanted}.items())
+def merge(there: Pairs, wanted: Mapping[str, str]) -> Pairs:
+    """What is there, in its order, with the wanted values put in, each once. All else stays, also what stands twice."""
+    merged, left = [], dict(wanted)
+    for key, value in there:
+        if key not in wanted:
+            merged.append((key, value))
+        elif key in left:
+            merged.append((key, left.pop(key)))
+    return (*merged, *left.items())
+
+
+def text_of(pairs: Pairs) -> str:
+    return ",".join(f"{key}:{value}" for key, value in pairs)
+
+
+def doubled(there: Pairs) -> dict[str, list[str]]:
+    """Keys that stand there with several values, and these in their order.
+
+    Ironic does not agree with itself about them: ``drivers.utils.get_node_capability`` takes the first, whoever makes a mapping
+    of the text takes the last. So nobody but their operator can say which one is meant.
+    """
+    values: dict[str, dict[str, None]] = {}
+    for key, value in there:
+        values.setdefault(key, {})[value] = None
+    return {key: list(each) for key, each in values.items() if len(each) > 1}
 
 
 def fit(key: str, value: str) -> bool:

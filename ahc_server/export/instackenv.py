@@ -49,7 +49,7 @@ def _fill(
         return changed, ["its capabilities are not text of the form key:value,key:value: left alone"]
     wanted, notes = wanted_capabilities(match, there)
     if wanted:
-        changed["capabilities"] = capabilities.merge(there, wanted)
+        changed["capabilities"] = capabilities.text_of(capabilities.merge(there, wanted))
     return changed, notes
 
 

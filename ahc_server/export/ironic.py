@@ -20,7 +20,7 @@ from ahc_server.export import capabilities
 from ahc_server.export.hardware import macs_of, properties_of
 from ahc_server.export.material import Drawn, Material, Plain, nodes_in, pretty
 from ahc_server.export.registered import Registered, host_of, keys, pair
-from ahc_server.export.wanted import wanted_capabilities, wanted_traits
+from ahc_server.export.wanted import check_traits, wanted_capabilities, wanted_traits
 from ahc_server.profiles.model import NodeMatch
 
 
@@ -47,7 +47,10 @@ class Change(msgspec.Struct, kw_only=True, frozen=True):
 
 
 def changes(material: Material) -> tuple[list[Change], list[str]]:
-    """What to change, and notes on what could not be matched or written. Raises FileFormatError."""
+    """What to change, and notes on what could not be matched or written.
+
+    Raises FileFormatError, and CannotAnswer where a node would have more traits than Ironic takes.
+    """
     matches = {match.id: match for match in material.matches.nodes}
     if material.registered is None:
         return _fresh(material, matches)
@@ -58,13 +61,16 @@ def changes(material: Material) -> tuple[list[Change], list[str]]:
     pairing = pair([_registered(index, node, macs) for index, node in enumerate(nodes)], material.inventories)
     notes = list(pairing.notes)
     found = []
+    traits = {}
     for index, name in pairing.node.items():
         change, said = _change(
             nodes[index], name, pairing.by[index], material.inventories[name], matches.get(name)
         )
         notes += [f"{_label(index, nodes[index])}: {note}" for note in said]
+        traits[_label(index, nodes[index])] = (_traits(nodes[index]), change.traits)
         if change.patch or change.traits:
             found.append(change)
+    check_traits(traits)
     return found, notes
 
 
@@ -81,6 +87,7 @@ def _fresh(material: Material, matches: dict[str, NodeMatch]) -> tuple[list[Chan
         change, said = _change({}, name, None, inventory, matches.get(name))
         notes += [f"{name}: {note}" for note in said]
         found.append(msgspec.structs.replace(change, macs=macs_of(inventory)))
+    check_traits({change.matched: ([], change.traits) for change in found})
     notes.append(
         "nothing is known of Ironic's nodes: the patches are for nodes without capabilities of their own"
     )
@@ -97,7 +104,7 @@ def _change(
     if match is not None and match.yields.resource_class not in (None, node.get("resource_class")):
         patch.append(Operation(op="add", path="/resource_class", value=match.yields.resource_class))
     traits, said = wanted_traits(match)
-    there = node.get("traits") or []
+    there = _traits(node)
     change = Change(
         node=_text(node.get("uuid")),
         name=_text(node.get("name")),
@@ -121,8 +128,9 @@ def _properties(
     if there is None:
         return wanted, ["its capabilities are not of the form key:value,key:value: left alone"]
     asked, notes = wanted_capabilities(match, there)
-    if {**there, **asked} != there:
-        wanted["capabilities"] = capabilities.merge(there, asked)
+    merged = capabilities.merge(there, asked)
+    if merged != there:
+        wanted["capabilities"] = capabilities.text_of(merged)
     return wanted, notes
 
 
@@ -170,6 +178,11 @@ def _registered(index: int, node: dict[str, Plain], macs: dict[str, list[str]]) 
 
 def _label(index: int, node: dict[str, Plain]) -> str:
     return _text(node.get("name")) or _text(node.get("uuid")) or f"node {index + 1}"
+
+
+def _traits(node: dict[str, Plain]) -> list[str]:
+    there = node.get("traits")
+    return [trait for trait in there if isinstance(trait, str)] if isinstance(there, list) else []
 
 
 def _mapping(value: Plain) -> dict[str, Plain]:

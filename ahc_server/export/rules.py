@@ -14,7 +14,7 @@ from collections import Counter, defaultdict
 import msgspec
 
 from ahc_server.export.material import Drawn, Material, Plain, pretty
-from ahc_server.export.wanted import wanted_capabilities, wanted_traits
+from ahc_server.export.wanted import check_traits, wanted_capabilities, wanted_traits
 
 #: Ironic's bound of a rule's description.
 _DESCRIPTION_LENGTH = 255
@@ -52,8 +52,9 @@ def draw(material: Material) -> Drawn:
                 f"{match.id}: no serial of its own, and rules know machines by nothing else: no rule"
             )
             continue
-        wanted, said = wanted_capabilities(match, {})
+        wanted, said = wanted_capabilities(match, ())
         traits, more = wanted_traits(match)
+        check_traits({match.id: ((), traits)})
         notes += [f"{match.id}: {note}" for note in said + more]
         doing = [
             Operator(op="set-capability", args={"name": key, "value": _plain(value)})
