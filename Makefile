@@ -4,11 +4,12 @@ VENV := .venv
 PYTHON ?= python3
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test lint bench clean install
+.PHONY: help demo test test-machines lint bench clean install
 
 help:
 	@echo "make demo     a server, six nodes, two of them broken on purpose, and the report that names them"
 	@echo "make test     lint, types and all tests"
+	@echo "make test-machines  builds the ramdisk, and boots real machines from it (QEMU)"
 	@echo "make bench    the benchmarks, peers side by side"
 	@echo "make install  system packages and the virtual environment, nothing else"
 
@@ -17,7 +18,12 @@ demo: install
 
 test: install lint
 	@sh .ci/packages test
-	$(VENV)/bin/pytest
+	$(VENV)/bin/pytest -m 'not machines'
+
+test-machines: install
+	@sh .ci/packages ramdisk
+	@sh .ci/packages machines
+	$(VENV)/bin/pytest -m machines
 
 lint: install
 	$(VENV)/bin/ruff format --check .
