@@ -9,12 +9,15 @@ import click
 from ahc_agent.console import run_main
 from ramdisk.build import build as build_image
 from ramdisk.contents import FLAVOURS
-from ramdisk.recipe import OUT, Recipe
+from ramdisk.recipe import OUT, Recipe, pair
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def group() -> None:
     """Build the discovery ramdisk: kernel and initramfs, with a manifest of what is in them."""
+
+
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
 @group.command()
@@ -28,17 +31,70 @@ def group() -> None:
     help="Ask the mirror for newer packages instead of taking those of the last build.",
 )
 @click.option(
+    "--extra",
+    "packages",
+    multiple=True,
+    metavar="PACKAGE",
+    help="A whole Debian package on top (repeatable).",
+)
+@click.option(
+    "--firmware", multiple=True, metavar="PACKAGE", help="A Debian package of firmware (repeatable)."
+)
+@click.option(
+    "--pip", multiple=True, metavar="PACKAGE", help="A Python package with all that it needs (repeatable)."
+)
+@click.option(
+    "--file",
+    "files",
+    multiple=True,
+    metavar="SRC=DEST",
+    help="A file or folder of this machine (repeatable).",
+)
+@click.option(
+    "--ssh-key", type=_FILE, help="Public keys that may log in as root over SSH; without it nothing listens."
+)
+@click.option(
+    "--root-password-file",
+    type=_FILE,
+    help="Password of root (or its hash) for a login on the second console.",
+)
+@click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
     default=OUT,
     help="Folder for images and cache.",
 )
-def build(flavour: str, level: int, fresh: bool, out: Path) -> None:
-    """Build vmlinuz, initramfs and manifest.json below ramdisk/out/FLAVOUR."""
-    recipe = Recipe(flavour=flavour, level=level, out=out.resolve())
+def build(
+    flavour: str,
+    level: int,
+    fresh: bool,
+    packages: tuple[str, ...],
+    firmware: tuple[str, ...],
+    pip: tuple[str, ...],
+    files: tuple[str, ...],
+    ssh_key: Path | None,
+    root_password_file: Path | None,
+    out: Path,
+) -> None:
+    """Build vmlinuz, initramfs and manifest.json below ramdisk/out/FLAVOUR.
+
+    \b
+    Example: python -m ramdisk build --flavour virtual --extra tcpdump
+    """
+    recipe = Recipe(
+        flavour=flavour,
+        level=level,
+        packages=packages,
+        firmware=firmware,
+        pip=pip,
+        files=tuple(pair(text) for text in files),
+        ssh_key=ssh_key,
+        root_password=root_password_file,
+        out=out.resolve(),
+    )
     done = build_image(recipe, click.echo, fresh=fresh)
     if not done.changed:
-        click.echo(f"nothing has changed: {done.folder} stays as it is")
+        click.echo(f"nothing has changed: {done.folder} stays as it is ({done.seconds:.1f} s)")
         return
     about = done.manifest
     for part, size in sorted(about.unpacked_bytes.items(), key=lambda item: -item[1]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ramdisk import closure, modules, python, standins
+from ramdisk import closure, extras, modules, python, standins, wheels
 from ramdisk.contents import (
     APPLETS_IN_BIN,
     APPLETS_IN_SBIN,
@@ -19,34 +19,39 @@ from ramdisk.contents import (
 )
 from ramdisk.image import MERGED, Image
 from ramdisk.recipe import Recipe
+from ramdisk.tree import Tree
 
 _CERTIFICATES = "usr/share/ca-certificates/mozilla"
 
 
-def assemble(recipe: Recipe, tree: Path, work: Path) -> tuple[Image, str]:
+def assemble(recipe: Recipe, tree: Tree, work: Path) -> tuple[Image, str]:
     """Gather the image's lower archive; ``work`` is an empty folder. Returns it with the kernel's version.
 
     Raises ImageIncomplete when a library is missing.
     """
+    root = tree.path
     image = Image()
     _layout(image)
+    extras.add_packages(image, recipe, root, tree.contents.packages)
     instead = {
-        name: standins.make(tree, name, [tree / user.lstrip("/") for user in users], work)
+        name: standins.make(root, name, [root / user.lstrip("/") for user in users], work)
         for name, users in STANDINS.items()
     }
     for part, programs in PROGRAMS.items():
         for path in programs:
-            closure.add_program(image, tree, path, part, instead)
+            closure.add_program(image, root, path, part, instead)
     for part, files in DATA.items():
         for path in files:
-            image.from_tree(tree, path, part)
+            image.from_tree(root, path, part)
     for path, place in COPIES.items():
-        image.file(path, tree / place, "tools")
-    _certificates(image, tree)
+        image.file(path, root / place, "tools")
+    _certificates(image, root)
     _applets(image)
-    python.add_library(image, tree, whole=bool(recipe.pip))
-    python.add_wheels(image, tree)
-    version = modules.add(image, tree, FLAVOURS[recipe.flavour], work)
+    python.add_library(image, root, whole=bool(recipe.pip))
+    python.add_wheels(image, root)
+    for name, text in wheels.scripts(root / python.SITE).items() if recipe.pip else ():
+        image.data(f"usr/bin/{name}", text.encode(), "wheels", 0o755)
+    version = modules.add(image, root, FLAVOURS[recipe.flavour], work)
     closure.check(image)
     return image, version
 

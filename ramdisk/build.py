@@ -19,16 +19,16 @@ from pathlib import Path
 import msgspec
 
 from ahc_agent import __version__
-from ramdisk import archive, base, manifest, python
+from ramdisk import archive, base, manifest, python, upper
 from ramdisk.contents import FLAVOURS
 from ramdisk.errors import BuildError, RecipeError
-from ramdisk.image import Image
 from ramdisk.manifest import Manifest, PackageLine
-from ramdisk.recipe import CHECKOUT, HERE, Recipe, fingerprint
+from ramdisk.recipe import HERE, Recipe, fingerprint
 from ramdisk.tree import Tree, unpack
 
+FILES = ("vmlinuz", "initramfs", "manifest.json")
+
 _AGENT_LEVEL = 12
-_LAUNCHER = "#!/usr/bin/python3 -I\nfrom ahc_agent.cli import main\n\nmain()\n"
 
 Say = Callable[[str], None]
 
@@ -65,17 +65,18 @@ def build(recipe: Recipe, say: Say, *, fresh: bool = False) -> Built:
         tree = unpack(recipe, fresh=fresh)
         date, source = _source_date(tree)
         key = _base_key(recipe, tree, date)
-        whole_key = fingerprint(key, *_agent_inputs())
+        whole_key = fingerprint(key, *upper.inputs(recipe))
         before = manifest.load(recipe.target / "manifest.json")
         if before is not None and before.key == whole_key and _still_there(recipe.target, before):
+            _publish(recipe)
             return Built(recipe.target, before, False, time.monotonic() - started)
         with tempfile.TemporaryDirectory(dir=recipe.cache, prefix="work-") as work:
             lower, about = _base(recipe, tree, key, date, Path(work), say)
             say("agent: packing")
-            upper = Path(work) / "agent.zst"
-            image = _upper(tree.path, date)
-            archive.pack(image, upper, modified_unix_s=date, level=min(_AGENT_LEVEL, recipe.level))
-            made = _finish(recipe, tree, lower, upper, about)
+            agent = Path(work) / "agent.zst"
+            image = upper.assemble(recipe, tree.path, date)
+            archive.pack(image, agent, modified_unix_s=date, level=min(_AGENT_LEVEL, recipe.level))
+            made = _finish(recipe, tree, (lower, agent), about)
         sizes = {**about.unpacked_bytes}
         for part, size in image.sizes().items():
             sizes[part] = sizes.get(part, 0) + size
@@ -93,18 +94,19 @@ def build(recipe: Recipe, say: Say, *, fresh: bool = False) -> Built:
             wheels=tree.contents.wheels,
         )
         manifest.save(recipe.target / "manifest.json", result)
+        _publish(recipe)
     return Built(recipe.target, result, True, time.monotonic() - started)
 
 
 def _base(recipe: Recipe, tree: Tree, key: str, date: int, work: Path, say: Say) -> tuple[Path, Base]:
     packed = recipe.cache / f"base-{recipe.flavour}-{key}.zst"
     notes = packed.with_suffix(".json")
-    if packed.is_file() and notes.is_file():
+    if packed.is_file() and notes.is_file():  # of this form: this file is part of the key
         return packed, msgspec.json.decode(notes.read_bytes(), type=Base)
     say("base: choosing files and modules")
     folder = work / "base"
     folder.mkdir()
-    image, version = base.assemble(recipe, tree.path, folder)
+    image, version = base.assemble(recipe, tree, folder)
     say(f"base: packing {sum(image.sizes().values()) / 1e6:.0f} MB with zstd -{recipe.level}")
     fresh = work / "base.zst"
     archive.pack(image, fresh, modified_unix_s=date, level=recipe.level)
@@ -120,32 +122,27 @@ def _base(recipe: Recipe, tree: Tree, key: str, date: int, work: Path, say: Say)
     return packed, about
 
 
-def _upper(tree: Path, date: int) -> Image:
-    image = Image()
-    with tempfile.TemporaryDirectory(dir=tree / "tmp") as folder:
-        python.add_agent(image, tree, Path(folder))
-        image.hold()
-    image.data("usr/bin/ahc-agent", _LAUNCHER.encode(), "agent", 0o755)
-    image.data("usr/share/ahc/built-at", f"{date}\n".encode(), "agent")
-    for path in sorted(p for p in (HERE / "rootfs").rglob("*") if p.is_file()):
-        image.file(path.relative_to(HERE / "rootfs").as_posix(), path, "agent")
-    return image
-
-
-def _finish(recipe: Recipe, tree: Tree, lower: Path, upper: Path, about: Base) -> Path:
+def _finish(recipe: Recipe, tree: Tree, archives: tuple[Path, Path], about: Base) -> Path:
     recipe.target.mkdir(parents=True, exist_ok=True)
     kernel = tree.path / f"boot/vmlinuz-{about.kernel_version}"
     if not kernel.is_file():
         raise BuildError(f"{kernel} is missing from the tree; delete {tree.path.parent} and build anew")
     fresh = recipe.target / ".initramfs"
     with fresh.open("wb") as out:
-        for part in (lower, upper):
+        for part in archives:
             with part.open("rb") as file:
                 shutil.copyfileobj(file, out, 1 << 20)
     fresh.rename(recipe.target / "initramfs")
     shutil.copyfile(kernel, recipe.target / ".vmlinuz")
     (recipe.target / ".vmlinuz").rename(recipe.target / "vmlinuz")
     return recipe.target
+
+
+def _publish(recipe: Recipe) -> None:
+    """Show the flavour that was built last in ``out`` itself, for those who do not ask which."""
+    for name in FILES:
+        (recipe.out / name).unlink(missing_ok=True)
+        (recipe.out / name).hardlink_to(recipe.target / name)
 
 
 def _source_date(tree: Tree) -> tuple[int, str]:
@@ -159,21 +156,8 @@ def _source_date(tree: Tree) -> tuple[int, str]:
 
 def _base_key(recipe: Recipe, tree: Tree, date: int) -> str:
     own = [path.read_bytes() for path in sorted(HERE.glob("*.py"))]
-    return fingerprint(recipe.flavour, recipe.level, tree.contents.key, date, _outside_imports(), *own)
-
-
-def _outside_imports() -> list[str]:
-    """What the agent imports that is not its own: the lower archive hangs on it."""
-    return sorted(python.outside_imports())
-
-
-def _agent_inputs() -> list[bytes]:
-    folders = (CHECKOUT / "ahc_agent", HERE / "rootfs")
-    files = sorted(p for f in folders for p in f.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
-    return [
-        f"{p.relative_to(CHECKOUT)} {p.stat().st_mode & 0o111:o}".encode() + b"\0" + p.read_bytes()
-        for p in files
-    ]
+    imports = sorted(python.outside_imports())
+    return fingerprint(recipe.flavour, recipe.level, recipe.pip, tree.contents.key, date, imports, *own)
 
 
 def _still_there(folder: Path, before: Manifest) -> bool:

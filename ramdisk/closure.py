@@ -28,10 +28,10 @@ def add_program(
     Raises BuildError when a library is nowhere in the tree.
     """
     at = image.from_tree(tree, path, part)
-    add_libraries(image, tree, at, part, instead or {})
+    add_libraries(image, tree, at, instead or {})
 
 
-def add_libraries(image: Image, tree: Path, at: str, part: str, instead: dict[str, Path]) -> None:
+def add_libraries(image: Image, tree: Path, at: str, instead: dict[str, Path]) -> None:
     """Add what one file that is already in the image is linked with."""
     source = image.entries[at].source
     elf = Elf.open(source) if source is not None else None
@@ -49,7 +49,7 @@ def add_libraries(image: Image, tree: Path, at: str, part: str, instead: dict[st
         found = next((p for p in _places(dynamic, at, name) if (tree / p).exists()), None)
         if found is None:
             raise BuildError(f"/{at} needs {name}, which no package of the image brings")
-        add_libraries(image, tree, image.from_tree(tree, found, "libraries"), part, instead)
+        add_libraries(image, tree, image.from_tree(tree, found, "libraries"), instead)
 
 
 def missing(image: Image) -> list[str]:

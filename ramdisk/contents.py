@@ -8,6 +8,9 @@ from types import MappingProxyType
 SUITE = "bookworm"
 PYTHON = "3.11"
 
+#: Shipped plans that a machine can run without a server (``ahc.plan=quick``).
+PLANS = ("quick", "standard")
+
 #: Debian packages whose programs or data are used; their dependencies come along but only what is needed of them.
 PACKAGES = (
     "busybox",

@@ -24,9 +24,11 @@ _LICENCE = re.compile(r"^License:[ \t]*(\S[^\n]*)$", re.MULTILINE)
 
 
 class Package(msgspec.Struct, frozen=True, kw_only=True):
-    """One package. ``files`` are the paths of its regular files; ``made_unix_s`` is when Debian built it."""
+    """One package. ``deb`` is its file's name, ``files`` are the paths of its regular files; ``made_unix_s`` is when
+    Debian built it."""
 
     name: str
+    deb: str
     version: str
     source: str
     sha256: str
@@ -48,6 +50,7 @@ def read(deb: Path) -> Package:
         raise BuildError(f"{deb.name} is not a Debian package; delete it and build anew")
     return Package(
         name=fields["Package"],
+        deb=deb.name,
         version=fields["Version"],
         source=(fields.get("Source") or fields["Package"]).split(" ")[0],
         sha256=sha256(deb),

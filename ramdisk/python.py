@@ -72,7 +72,7 @@ def add_module(image: Image, tree: Path, at: str, path: Path, part: str) -> None
     if path.suffix == ".py" and compiled.is_file():
         image.file(f"{at.rpartition('/')[0]}/__pycache__/{compiled.name}", compiled, part, 0o644)
     elif ".so" in path.suffixes:
-        add_libraries(image, tree, at, "libraries", {})
+        add_libraries(image, tree, at, {})
 
 
 def _imported(library: Path, site: Path) -> Iterator[Path]:

@@ -6,6 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from ramdisk.errors import RecipeError
+
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent
 OUT = HERE / "out"
@@ -49,3 +51,11 @@ def sha256(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def pair(text: str) -> tuple[Path, str]:
+    """``SRC=DEST`` of ``--file``. Raises RecipeError when it is not of that form, or leads outside of the image."""
+    source, equals, place = text.partition("=")
+    if not (source and equals and place.startswith("/")) or ".." in place.split("/"):
+        raise RecipeError(f"--file {text}: write it as SRC=/PATH/IN/THE/IMAGE")
+    return Path(source), place

@@ -17,6 +17,7 @@ from ahc_agent.programs import run
 from ramdisk import debian, wheels
 from ramdisk.contents import FLAVOURS, PACKAGES, PYTHON, SUITE
 from ramdisk.errors import BuildError
+from ramdisk.extras import SSH_PACKAGE
 from ramdisk.recipe import Recipe, fingerprint
 
 _UNPACK_TIME_LIMIT_S = 900.0
@@ -24,6 +25,8 @@ _COMPILE_TIME_LIMIT_S = 300.0
 _DEBS = "var/cache/apt/archives"
 _SOURCES = ("/etc/apt/sources.list", "/etc/apt/sources.list.d")
 _DONE = "tree.json"
+#: Trees of one flavour that are kept, of half a gigabyte each: with and without options, say.
+_TREES_KEPT = 2
 
 
 class Contents(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,16 +57,18 @@ def unpack(recipe: Recipe, *, fresh: bool = False) -> Tree:
     """
     wanted = sorted({*PACKAGES, FLAVOURS[recipe.flavour].kernel_package, *recipe.packages, *recipe.firmware})
     if recipe.ssh_key is not None:
-        wanted.append("dropbear-bin")
+        wanted.append(SSH_PACKAGE)
     requirements = wheels.requirements(recipe.pip)
     key = fingerprint(SUITE, wanted, requirements)
     folder = recipe.cache / f"tree-{recipe.flavour}-{key}"
     done = folder / _DONE
-    if done.is_file() and not fresh:
-        return Tree(folder / "root", msgspec.json.decode(done.read_bytes(), type=Contents))
+    known = _notes(done)
+    if known is not None and not fresh:
+        return Tree(folder / "root", known)
     if os.geteuid() != 0:
         raise BuildError("unpacking packages with their owners takes root: run this as root")
-    shutil.rmtree(folder, ignore_errors=True)
+    for old in _superfluous(recipe, folder):
+        shutil.rmtree(old)
     root = folder / "root"
     folder.mkdir(parents=True)
     debs = _mmdebstrap(root, wanted, recipe.cache / "debs")
@@ -90,6 +95,21 @@ def compile_python(root: Path, paths: list[str], *, prefix: tuple[str, str] | No
         env={"PYTHONHASHSEED": "0", "PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
         ok_statuses=(0, 1),
     )
+
+
+def _notes(path: Path) -> Contents | None:
+    """What a finished tree was made from; None when it is not there, not finished, or of another form."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Contents)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+
+
+def _superfluous(recipe: Recipe, folder: Path) -> list[Path]:
+    """Trees to delete before ``folder`` is made: it itself, and all but the newest of other options."""
+    others = [path for path in recipe.cache.glob(f"tree-{recipe.flavour}-*") if path != folder]
+    others.sort(key=lambda path: path.stat().st_mtime)
+    return [*others[: -(_TREES_KEPT - 1)], *([folder] if folder.exists() else [])]
 
 
 def _mmdebstrap(root: Path, packages: list[str], cache: Path) -> list[debian.Package]:

@@ -1,0 +1,66 @@
+"""The upper of the two archives: the agent, ``rootfs/``, plans, and what lets people in. Packed anew at every change."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from ahc_server.netboot.tasks import compile_plan
+from ramdisk import extras, python
+from ramdisk.contents import PLANS
+from ramdisk.image import Image
+from ramdisk.recipe import CHECKOUT, HERE, Recipe
+
+ROOTFS = HERE / "rootfs"
+
+_LAUNCHER = "#!/usr/bin/python3 -I\nfrom ahc_agent.cli import main\n\nmain()\n"
+
+
+def assemble(recipe: Recipe, tree: Path, modified_unix_s: int) -> Image:
+    """Gather the image's upper archive; all content is read when this returns.
+
+    ``built-at`` is for machines whose clock has lost its battery: it cannot be earlier than that.
+    """
+    image = Image()
+    with tempfile.TemporaryDirectory(dir=tree / "tmp") as folder:
+        python.add_agent(image, tree, Path(folder))
+        image.hold()
+    image.data("usr/bin/ahc-agent", _LAUNCHER.encode(), "agent", 0o755)
+    for name, content in plans().items():
+        image.data(f"usr/share/ahc/plans/{name}.json", content, "agent")
+    image.data("usr/share/ahc/built-at", f"{modified_unix_s}\n".encode(), "agent")
+    for path in files(ROOTFS):
+        image.file(path.relative_to(ROOTFS).as_posix(), path, "agent")
+    extras.add_files(image, recipe)
+    extras.add_logins(image, recipe)
+    return image
+
+
+def inputs(recipe: Recipe) -> list[bytes]:
+    """Everything that the upper archive is made from, for telling whether it has changed."""
+    named = [
+        (str(p.relative_to(CHECKOUT)), p)
+        for folder in (CHECKOUT / "ahc_agent", ROOTFS)
+        for p in files(folder)
+    ]
+    for source, place in recipe.files:
+        named += [(f"{place} {p.name}", p) for p in (files(source) if source.is_dir() else [source])]
+    named += [
+        (name, p)
+        for name, p in (("key", recipe.ssh_key), ("password", recipe.root_password))
+        if p is not None
+    ]
+    about = [
+        f"{name} {path.stat().st_mode & 0o777:o}".encode() + b"\0" + path.read_bytes() for name, path in named
+    ]
+    return [*plans().values(), *about]
+
+
+def plans() -> dict[str, bytes]:
+    """The plans that a machine without a server can be told by name, compiled."""
+    return {name: compile_plan(name) for name in PLANS}
+
+
+def files(folder: Path) -> list[Path]:
+    """All files below a folder, sorted, without what Python leaves behind."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
