@@ -29,6 +29,10 @@ from ramdisk.tree import Tree, unpack
 FILES = ("vmlinuz", "initramfs", "manifest.json")
 
 _AGENT_LEVEL = 12
+#: Packed lower archives of one flavour that are kept: with and without options, say.
+_BASES_KEPT = 3
+#: Files here that have no part in the lower archive.
+_NOT_OF_BASE = ("__main__.py", "disk.py", "upper.py")
 
 Say = Callable[[str], None]
 
@@ -115,8 +119,10 @@ def _base(recipe: Recipe, tree: Tree, key: str, date: int, work: Path, say: Say)
         unpacked_bytes=image.sizes(),
         packages=manifest.used_packages(image, tree.path, tree.contents.packages, version),
     )
-    for old in recipe.cache.glob(f"base-{recipe.flavour}-*"):
+    olds = sorted(recipe.cache.glob(f"base-{recipe.flavour}-*.zst"), key=lambda path: path.stat().st_mtime)
+    for old in olds[: -(_BASES_KEPT - 1)]:
         old.unlink()
+        old.with_suffix(".json").unlink(missing_ok=True)
     notes.write_bytes(msgspec.json.encode(about))
     fresh.rename(packed)
     return packed, about
@@ -155,7 +161,7 @@ def _source_date(tree: Tree) -> tuple[int, str]:
 
 
 def _base_key(recipe: Recipe, tree: Tree, date: int) -> str:
-    own = [path.read_bytes() for path in sorted(HERE.glob("*.py"))]
+    own = [path.read_bytes() for path in sorted(HERE.glob("*.py")) if path.name not in _NOT_OF_BASE]
     imports = sorted(python.outside_imports())
     return fingerprint(recipe.flavour, recipe.level, recipe.pip, tree.contents.key, date, imports, *own)
 

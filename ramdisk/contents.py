@@ -161,7 +161,20 @@ PYTHON_ALWAYS = (
 
 #: Parts of wheels that nothing at run time needs: folders by name, files by their ending.
 SITE_LEFT_OUT = frozenset(
-    {"__pycache__", "tests", "test", ".pyi", ".pxd", ".pyx", ".h", ".c", "RECORD", "INSTALLER", "REQUESTED"}
+    {
+        "__pycache__",
+        "tests",
+        "test",
+        ".pyi",
+        ".pxd",
+        ".pyx",
+        ".h",
+        ".c",
+        "RECORD",
+        "INSTALLER",
+        "REQUESTED",
+        "direct_url.json",
+    }
 )
 
 
