@@ -29,7 +29,12 @@ COMMANDS = {
     "import": ("ahc_server.commands.import_", "command", "take results of others into the store"),
     "lab": ("ahc_server.commands.lab", "command", "a fleet in a box on this machine, with faults on purpose"),
     "match": ("ahc_server.commands.match", "command", "sort nodes into hardware profiles, and say why"),
-    "release": ("ahc_server.commands.release", "command", "let machines go: off, anew, or as they were booted to"),
+    "netboot": ("ahc_server.commands.netboot", "command", "boot machines from the network into the ramdisk"),
+    "release": (
+        "ahc_server.commands.release",
+        "command",
+        "let machines go: off, anew, or as they were booted to",
+    ),
     "report": ("ahc_server.commands.report", "command", "who is different, how much, and why"),
     "run": ("ahc_server.commands.run", "command", "run a plan on the agents that are there"),
     "serve": ("ahc_server.commands.serve", "command", "the server that agents join"),

@@ -92,6 +92,14 @@ def is_key(text: str) -> bool:
     return True
 
 
+def fingerprint(key: str) -> str:
+    """A public key in short, for people to compare: the first 64 bits of the SHA-256 of its text, "1f3a-9c02-77de-40b1"."""
+    import hashlib  # loads OpenSSL: only who shows a fingerprint pays for it
+
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    return "-".join(digest[at : at + 4] for at in range(0, 16, 4))
+
+
 def read_authorized_keys(path: Path) -> frozenset[str]:
     """The public keys that a file lists: one a line, anything after it is a comment.
 

@@ -50,7 +50,7 @@ def command(
     \b
     Example: ahc serve --bind tcp://10.0.0.1:5570
     """
-    from ahc_agent.wire.keys import read_authorized_keys
+    from ahc_agent.wire.keys import fingerprint, read_authorized_keys
     from ahc_server.server import Options, announced_host, serve
 
     stop = False
@@ -65,6 +65,7 @@ def command(
         click.echo(f"public key: {public_key}")
         click.echo(f"kernel arguments: ahc.server={address} ahc.key={public_key}")
         click.echo(f"join with: ahc-agent join {address} --server-key '{public_key}'")
+        click.echo(f"key fingerprint: {fingerprint(public_key)} (boot scripts and ramdisks show it)")
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)

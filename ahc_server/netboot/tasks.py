@@ -1,7 +1,7 @@
 """From a YAML plan to what one machine does without a server: ``ahc.tasks/1`` (see ``ahc_agent.wire.tasks``).
 
-What needs more than this one machine is left out, and said. Times are dealt out as a server would, for a large machine: it is not
-known yet which one will read this.
+What needs more than this one machine is left out, and said. Times are dealt out as a server would, for a large machine: it is
+not known yet which one will read this.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from ahc_server.plan.parser import writes
 
 
 def compile_plan(path: str | Path) -> bytes:
-    """A plan (a file, or the name of a shipped one) as JSON; equal plans give equal bytes. Raises UsageError, FileFormatError."""
+    """A plan (a file, or the name of a shipped one) as JSON; equal plans give equal bytes. Raises UsageError,
+    FileFormatError."""
     return write_tasks(tasks_of(read_plan(find_plan(str(path)))))
 
 

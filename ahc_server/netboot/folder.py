@@ -1,0 +1,212 @@
+"""The folder that boots machines: image, boot scripts, configuration, sums, and a page that says what to do with it.
+
+Everything is written anew each time, each file whole or not at all; what others have put there (uploads above all) stays. The
+image is copied, not linked: the next build must not change what machines are fetching.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ahc_agent.errors import CannotAnswer, UsageError
+from ahc_agent.programs import run
+from ahc_agent.wire.keys import fingerprint
+from ahc_server.netboot import readme, scripts
+from ahc_server.netboot.dnsmasq import BIOS_LOADER, SCRIPT, UEFI_LOADER, Lan, configuration
+from ahc_server.netboot.values import Url, command_line, safe
+
+UPLOADS = "uploads"
+PLAN = "plan.json"
+SUMS = "SHA256SUMS"
+IMAGE = (scripts.KERNEL, scripts.INITRAMFS)
+#: Where Debian's package ``ipxe`` puts its loaders.
+LOADERS = Path("/usr/lib/ipxe")
+
+_SIGN_LIMIT_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What was asked for, each value checked by ``values``. ``image``: a folder with ``vmlinuz`` and ``initramfs``; ``plan``:
+    JSON of ``ahc.tasks/1``; ``lan``: who is to serve, None where that is somebody else; ``signer``: a PEM file with key and
+    certificate."""
+
+    image: Path
+    http: Url
+    server: str | None = None
+    key: str | None = None
+    console: str | None = None
+    arguments: tuple[str, ...] = ()
+    session: str | None = None
+    plan: bytes | None = None
+    upload: bool = False
+    lan: Lan | None = None
+    signer: Path | None = None
+    loaders: Path = LOADERS
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """``files``: name in the folder → path, of what machines may fetch. ``remarks``: sentences for the operator."""
+
+    folder: Path
+    files: dict[str, Path]
+    command_line: str
+    remarks: list[str] = field(default_factory=list)
+
+    @property
+    def has_loaders(self) -> bool:
+        return {BIOS_LOADER, UEFI_LOADER} <= self.files.keys()
+
+
+def write(folder: Path, wanted: Wanted) -> Written:
+    """Write the folder. Raises UsageError (values, an image that is missing) or CannotAnswer (disk), ProgramError (openssl)."""
+    line = kernel_arguments(wanted)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        names = _copy_image(folder, wanted.image)
+        loaders, remarks = _copy_loaders(folder, wanted.loaders)
+        names += loaders
+        if wanted.signer is not None:
+            names += _sign(folder, wanted.signer)
+        texts = _scripts(line, wanted)
+        if wanted.plan is not None:
+            texts[PLAN] = wanted.plan
+        for name, data in texts.items():
+            _write(folder / name, data)
+        if wanted.upload:
+            (folder / UPLOADS).mkdir(exist_ok=True)
+        files = {name: folder / name for name in (*names, *texts, SUMS)}
+        written = Written(folder, files, line, remarks)
+        _write(folder / SUMS, _sums(folder, [*names, *texts]))
+        _write(folder / "dnsmasq.conf", dnsmasq_conf(written, wanted, folder.resolve()))
+        page = readme.text(folder.resolve(), wanted.http, loaders=written.has_loaders, uploads=wanted.upload)
+        _write(folder / "README.txt", page.encode())
+    except OSError as error:
+        raise CannotAnswer(f"{error.filename or folder}: {error.strerror or error}") from error
+    return written
+
+
+def kernel_arguments(wanted: Wanted) -> str:
+    """The kernel's command line; raises UsageError."""
+    arguments = [
+        *([f"console=tty0 console={wanted.console}"] if wanted.console else []),
+        *([f"ahc.server={wanted.server}"] if wanted.server else []),
+        *([f"ahc.key={wanted.key}"] if wanted.server and wanted.key else []),
+        *([f"ahc.session={wanted.session}"] if wanted.session else []),
+        *([f"ahc.plan={wanted.http}/{PLAN}"] if wanted.plan is not None else []),
+        *([f"ahc.upload={wanted.http}/{UPLOADS}/"] if wanted.upload else []),
+        *wanted.arguments,
+    ]
+    for word in arguments:
+        safe(word.replace(" console=", ""), word.partition("=")[0])
+    return command_line(arguments)
+
+
+def dnsmasq_conf(written: Written, wanted: Wanted, tftp_root: Path | None) -> bytes:
+    """dnsmasq's configuration: for the interface that was asked for, else an example that dnsmasq refuses until it is
+    edited."""
+    lan = wanted.lan or readme.example_lan(wanted.http)
+    key = wanted.key if wanted.server else None
+    return configuration(
+        lan, wanted.http, tftp_root, server=wanted.server, key=key, loaders=written.has_loaders
+    ).encode()
+
+
+def _scripts(line: str, wanted: Wanted) -> dict[str, bytes]:
+    remarks = [scripts.TITLE]
+    if wanted.server:
+        remarks.append(f"server {wanted.server}")
+    if wanted.server and wanted.key:
+        remarks.append(f"key fingerprint {fingerprint(wanted.key)} (ahc serve shows the same)")
+    script = scripts.Script(wanted.http, line, remarks, signed=wanted.signer is not None)
+    texts = {
+        SCRIPT: scripts.ipxe(script),
+        "grub.cfg": scripts.grub(script),
+        "grub/grub.cfg": scripts.grub(script),  # where Debian's GRUB, signed for Secure Boot, looks
+        "pxelinux.cfg/default": scripts.pxelinux(script),
+    }
+    return {name: text.encode() for name, text in texts.items()}
+
+
+def _copy_image(folder: Path, image: Path) -> list[str]:
+    for name in IMAGE:
+        if not (image / name).is_file():
+            raise UsageError(
+                f"{image / name} is not there: build the image (make ramdisk), or name its folder by --image"
+            )
+    for name in IMAGE:
+        _copy(image / name, folder / name)
+    return list(IMAGE)
+
+
+def _copy_loaders(folder: Path, loaders: Path) -> tuple[list[str], list[str]]:
+    """The names of those that are there, and what to say of those that are not."""
+    names = [name for name in (BIOS_LOADER, UEFI_LOADER) if (loaders / name).is_file()]
+    for name in names:
+        _copy(loaders / name, folder / name)
+    absent = [name for name in (BIOS_LOADER, UEFI_LOADER) if name not in names]
+    for name in absent:
+        (folder / name).unlink(missing_ok=True)
+    remark = f"no {' and no '.join(absent)} in {loaders} (Debian package ipxe): only firmware that is iPXE will boot"
+    return names, [remark] if absent else []
+
+
+def _sign(folder: Path, signer: Path) -> list[str]:
+    """Detached CMS signatures as ``imgverify`` reads them (https://ipxe.org/crypto)."""
+    for name in IMAGE:
+        with _appearing(folder / f"{name}.sig") as target:
+            argv = [
+                "openssl",
+                "cms",
+                "-sign",
+                "-binary",
+                "-noattr",
+                "-outform",
+                "DER",
+                "-in",
+                str(folder / name),
+            ]
+            run([*argv, "-signer", str(signer), "-out", str(target)], time_limit_s=_SIGN_LIMIT_S)
+    return [f"{name}.sig" for name in IMAGE]
+
+
+def _sums(folder: Path, names: list[str]) -> bytes:
+    """As ``sha256sum --check`` reads them."""
+    lines = []
+    for name in sorted(names):
+        with (folder / name).open("rb") as file:
+            lines.append(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {name}\n")
+    return "".join(lines).encode()
+
+
+def _copy(source: Path, target: Path) -> None:
+    with _appearing(target) as temporary:
+        shutil.copyfile(source, temporary)
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(exist_ok=True)
+    with _appearing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextmanager
+def _appearing(path: Path) -> Iterator[Path]:
+    """A temporary file that takes the place of ``path`` when all went well. Everybody may read it: a TFTP server is nobody."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,97 @@
+"""The boot scripts: iPXE (https://ipxe.org/cmd), GRUB 2 (manual, 16 and 17) and PXELINUX (wiki.syslinux.org, Config).
+
+Values were checked by ``values``; nothing here has to be escaped any more. Each script shows the server's key by its
+fingerprint, for a person in front of the machine to compare with what ``ahc serve`` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ahc_server.netboot.values import Url
+
+KERNEL, INITRAMFS = "vmlinuz", "initramfs"
+TITLE = "AHC discovery ramdisk"
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What all boot scripts say. ``command_line`` goes to the kernel; ``remarks`` are shown first, one a line; ``signed``:
+    there are ``vmlinuz.sig`` and ``initramfs.sig`` for iPXE to check."""
+
+    base: Url
+    command_line: str
+    remarks: Sequence[str]
+    signed: bool = False
+
+
+def ipxe(script: Script) -> str:
+    """The image is fetched again until it comes: machines may be faster than their server. ``netX`` is the card in use."""
+    shown = "\n".join(f"echo {remark}" for remark in script.remarks)
+    trust, verify = "", ""
+    if script.signed:
+        trust = "imgtrust --permanent || goto untrusted\n"
+        verify = "".join(
+            f"imgverify {name} ${{base}}/{name}.sig || goto untrusted\n" for name in (KERNEL, INITRAMFS)
+        )
+    untrusted = ""
+    if script.signed:
+        untrusted = f"""
+:untrusted
+echo {TITLE}: the image is not signed by whom this iPXE trusts, or this iPXE cannot check it
+echo Nothing is started. Make a new image, or boot an iPXE that was built to trust its signer.
+prompt Press a key to start over
+imgfree
+goto start
+"""
+    return f"""#!ipxe
+# {TITLE}
+set base {script.base}
+{shown}
+{trust}
+:start
+echo {TITLE}: fetching ${{base}}/{KERNEL} by ${{netX/mac}} (${{netX/ip}})
+imgfree
+kernel --name {KERNEL} ${{base}}/{KERNEL} initrd={INITRAMFS} {script.command_line} BOOTIF=01-${{netX/mac:hexhyp}} || goto failed
+initrd --name {INITRAMFS} ${{base}}/{INITRAMFS} || goto failed
+{verify}boot || goto failed
+
+:failed
+echo {TITLE}: ${{errno}} (is the web server at ${{base}} there?)
+prompt --key 0x02 --timeout 10000 Trying again in 10 seconds, Ctrl-B for a shell of iPXE && shell || goto start
+{untrusted}"""
+
+
+def grub(script: Script) -> str:
+    """By HTTP where GRUB can (it knows no TLS), else from where GRUB itself came from."""
+    place = (
+        f"(http,{script.base.host}:{script.base.port}){script.base.path}"
+        if script.base.scheme == "http"
+        else ""
+    )
+    shown = "\n".join(f"    echo '{remark}'" for remark in script.remarks)
+    words = " ".join(f"'{word}'" for word in script.command_line.split())
+    return f"""# {TITLE}
+set timeout=3
+menuentry '{TITLE}' {{
+{shown}
+    linux {place}/{KERNEL} {words} BOOTIF=01-$net_default_mac
+    initrd {place}/{INITRAMFS}
+}}
+"""
+
+
+def pxelinux(script: Script) -> str:
+    """Files come from where PXELINUX itself came from; ``IPAPPEND 2`` adds ``BOOTIF``."""
+    shown = "\n".join(f"  SAY {remark}" for remark in script.remarks)
+    return f"""# {TITLE}
+DEFAULT ahc
+PROMPT 0
+LABEL ahc
+{shown}
+  KERNEL /{KERNEL}
+  INITRD /{INITRAMFS}
+  APPEND {script.command_line}
+  IPAPPEND 2
+"""
