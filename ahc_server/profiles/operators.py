@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from ahc_server.profiles.patterns import TEXT_LIMIT
 from ahc_server.profiles.subject import At
 from ahc_server.profiles.values import Kind, show
+from ahc_server.profiles.versions import in_order
 
 Kleene = bool | None
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -88,7 +89,7 @@ class Operator:
     words: str
     takes: str
     kinds: tuple[str, ...]
-    holds: Callable[[Any, Sequence[Any]], bool]
+    holds: Callable[[Any, Sequence[Any]], Kleene]
 
 
 def _in_network(value: str, networks: Sequence[Network]) -> bool:
@@ -105,6 +106,19 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return ipaddress.ip_interface(text).ip
     except ValueError:
         return None
+
+
+#: Operators for the order of versions → their sign in ``versions``, and their words.
+VERSION_OPERATORS = {
+    "version-at-least": (">=", "version at least "),
+    "version-at-most": ("<=", "version at most "),
+    "version-more-than": (">", "version more than "),
+    "version-less-than": ("<", "version less than "),
+}
+
+
+def _of_versions(sign: str, words: str) -> Operator:
+    return Operator(words, "one", ("text",), lambda value, to: in_order(value, sign, to[0]))
 
 
 _ALL = ("text", "number", "flag")
@@ -125,6 +139,7 @@ OPERATORS: dict[str, Operator] = {
         "matching ", "pattern", ("text",), lambda value, to: to[0].fullmatch(value) is not None
     ),
     "network": Operator("in the network ", "networks", ("text",), _in_network),
+    **{name: _of_versions(sign, words) for name, (sign, words) in VERSION_OPERATORS.items()},
 }
 #: Words that hold other tests.
 NESTED = ("not", "any-of")
@@ -140,7 +155,7 @@ class Comparison:
     #: The operands' values, where none of them depends on the node: most do not, and parts are many.
     _constants: list[Any] | None = field(init=False, default=None)
     #: The operator's own words, kept beside: they are asked for each part of each node by each profile.
-    _holds: Callable[[Any, Sequence[Any]], bool] = field(init=False, repr=False)
+    _holds: Callable[[Any, Sequence[Any]], Kleene] = field(init=False, repr=False)
     _is_pattern: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:

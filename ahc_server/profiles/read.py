@@ -26,6 +26,7 @@ from ahc_agent.errors import UsageError
 from ahc_server.profiles.model import Yields
 from ahc_server.profiles.profile import Profile, Quota, by_precedence
 from ahc_server.profiles.read_requires import RequirementReader
+from ahc_server.profiles.versions import has_sign, wanted_order
 from ahc_server.yamlfile import Document, Section, nearest, parse_document, read_document
 
 #: The profiles that come with AHC.
@@ -175,11 +176,28 @@ def _yields(document: Document, refer: Any) -> Yields:
         traits=list(section.words("traits") or ()),
         raid=_raid(section),
         bios=_texts(section, "bios"),
-        firmware=_known(section, "firmware", _FIRMWARE),
+        firmware=_firmware(section),
         labels=_texts(section, "labels"),
         bmc=_known(section, "bmc", _BMC),
         resource_class=section.text("resource_class", max_length=80),
     )
+
+
+def _firmware(section: Section) -> dict[str, str]:
+    """Versions: text, since 2.10 without quotes is the number 2.1; with a sign before it something that has an order."""
+    told = _known(section, "firmware", _FIRMWARE)
+    plain = section.plain.get("firmware") or {}
+    for name, text in told.items():
+        inner = Section(section.document, (*section.path, "firmware"))
+        if isinstance(plain[name], float):
+            inner.fail(
+                name,
+                f"firmware: {name}: text is expected, not the number {text}",
+                'put the version in quotes: "2.10"',
+            )
+        if has_sign(text) and wanted_order(text) is None:
+            inner.fail(name, f"firmware: {name}: there is no version in {text!r}", 'write it like ">=2.19.1"')
+    return told
 
 
 def _known(section: Section, key: str, known: Sequence[str]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from ahc_server.profiles.operators import (
     LIST_OPERATORS,
     NESTED,
     OPERATORS,
+    VERSION_OPERATORS,
     Comparison,
     Members,
     Negation,
@@ -25,6 +26,7 @@ from ahc_server.profiles.operators import (
 from ahc_server.profiles.patterns import read_pattern
 from ahc_server.profiles.subject import At
 from ahc_server.profiles.values import NUMBER, Kind, quantity, show
+from ahc_server.profiles.versions import bound
 from ahc_server.yamlfile import Document, nearest
 
 Path = tuple[str | int, ...]
@@ -132,9 +134,22 @@ class TestReader:
             return Operand(show(plain, kind), kind, plain)
         if isinstance(plain, bool | list | dict | None) or len(str(plain)) > 4096:
             self.fail(path, f"{name}: text is expected, not {plain!r}", "put it in quotes")
+        if name in VERSION_OPERATORS:
+            self._check_version(plain, path, name)
         if kind.choices and name in _WHOLE and str(plain) not in kind.choices:
             self.fail(path, f"{name}: {plain!r} is never its value", nearest(str(plain), kind.choices))
         return Operand(show(str(plain), kind), kind, str(plain))
+
+    def _check_version(self, plain: Any, path: Path, name: str) -> None:
+        """2.10 without quotes is the number 2.1 in YAML."""
+        if isinstance(plain, float):
+            self.fail(
+                path,
+                f"{name}: text is expected, not the number {plain!r}",
+                'put the version in quotes: "2.10"',
+            )
+        if bound(VERSION_OPERATORS[name][0], str(plain)) is None:
+            self.fail(path, f"{name}: there is no version in {plain!r}", 'write it like "2.19.1"')
 
     def _number(self, plain: Any, path: Path, kind: Kind, name: str, medians: bool) -> Operand:
         if type(plain) in (int, float) and math.isfinite(plain) and abs(plain) <= 1e18:

@@ -1,8 +1,8 @@
 """Versions of firmware: ``bios``, ``bmc``, ``nic:DRIVER``, ``disk:MODEL``.
 
-A version is wanted as it is (``2.19.1``) or at least (``>=2.19.1``). Drivers append what is no version
-(``14.27.1016 (MT_2420110034)``, ``0x8000a4c1, 1.2684.0``): the whole text or one of its words has to be the wanted one; for "at
-least" the first word that is a version counts.
+A version is wanted as it is (``2.19.1``) or in an order (``>=2.19.1``, also ``>``, ``<=``, ``<``: see ``profiles.versions``).
+Drivers append what is no version (``14.27.1016 (MT_2420110034)``, ``0x8000a4c1, 1.2684.0``): where it is wanted as it is, the
+whole text or one of its words has to be it.
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ import re
 from fnmatch import fnmatchcase
 
 from ahc_agent.facts import Inventory
+from ahc_server.profiles import versions
 from ahc_server.profiles.model import Yields
 from ahc_server.readystate.model import Want
 
 _WORDS = re.compile(r"[\s,()/]+")
-_VERSION = re.compile(r"[vV]?\d+(?:[.\-_]\w+)*\Z")
-_NUMBERS = re.compile(r"\d+")
 
 
 def look(yields: Yields, inventory: Inventory) -> list[Want]:
@@ -59,25 +58,17 @@ def _hold(name: str, expected: str, parts: dict[str, str | None]) -> Want:
 
 
 def meets(found: str, expected: str) -> bool | None:
-    """Whether a version, as firmware or driver words it, is the wanted one, or at least it after ``>=``.
+    """Whether a version, as firmware or driver words it, is the wanted one, or in the wanted order.
 
     None where no version is told, or none that could be compared.
     """
-    words = [word for word in (found.strip(), *_WORDS.split(found)) if word]
-    expected = expected.strip()
-    if not expected.startswith(">=") or not words:
-        return expected.lower() in {word.lower() for word in words} if words else None
-    least = _numbers(expected[2:])
-    version = next((word for word in words if _VERSION.match(word)), None)
-    return _numbers(version) >= least if version is not None and least else None
-
-
-def _numbers(version: str) -> list[int]:
-    """Digits of bounded length: a node may say what it likes."""
-    numbers = [int(number[:18]) for number in _NUMBERS.findall(version[:128])]
-    while numbers and numbers[-1] == 0:
-        numbers.pop()
-    return numbers
+    words = {word.lower() for word in (found.strip(), *_WORDS.split(found)) if word}
+    if not words:
+        return None
+    if not versions.has_sign(expected):
+        return expected.strip().lower() in words
+    wanted = versions.wanted_order(expected)
+    return None if wanted is None else versions.meets(found, wanted)
 
 
 def _versions(name: str, inventory: Inventory) -> dict[str, str | None] | None:
