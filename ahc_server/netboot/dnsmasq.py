@@ -142,6 +142,8 @@ def _addresses(lan: Lan) -> list[str]:
         return [f"dhcp-range={lan.network.network_address},proxy,{lan.network.netmask}"]
     leases = lan.leases
     lines = [
+        "# iPXE need not wait for another server that would name the file (its option no-pxedhcp)",
+        "dhcp-option=tag:ipxe,encap:175,176,1b",
         f"dhcp-range={leases.first},{leases.last},{leases.network.netmask},1h",
         "# neither router nor name server: there is nothing to reach but this machine",
         "dhcp-option=option:router",
