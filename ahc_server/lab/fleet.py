@@ -17,8 +17,8 @@ from typing import Self
 
 from ahc_agent.errors import CannotAnswer, ServerAway
 from ahc_server.lab import ledger as ledgers
-from ahc_server.lab import parts as hardware
 from ahc_server.lab import processes
+from ahc_server.lab.build import build
 from ahc_server.lab.fabric import FabricNetwork
 from ahc_server.lab.model import Breakage, LabSpec
 from ahc_server.lab.processes import Child, Place
@@ -69,7 +69,7 @@ class Fleet:
             self.folder.mkdir(mode=0o700)
             self.logs = self._logs or self.folder
             self.logs.mkdir(parents=True, exist_ok=True)
-            self.parts = hardware.build(self.spec, self._ledger, self.folder)
+            self.parts = build(self.spec, self._ledger, self.folder)
         except BaseException:
             self._clean_up()
             raise
