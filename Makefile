@@ -2,14 +2,16 @@
 
 VENV := .venv
 PYTHON ?= python3
+FLAVOUR ?= full
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test test-machines lint bench clean install
+.PHONY: help demo test test-machines lint bench clean install ramdisk
 
 help:
 	@echo "make demo     a server, six nodes, two of them broken on purpose, and the report that names them"
 	@echo "make test     lint, types and all tests"
 	@echo "make test-machines  builds the ramdisk, and boots real machines from it (QEMU)"
+	@echo "make ramdisk  the image that machines with empty disks boot (FLAVOUR=full or virtual), below ramdisk/out"
 	@echo "make bench    the benchmarks, peers side by side"
 	@echo "make install  system packages and the virtual environment, nothing else"
 
@@ -30,6 +32,11 @@ lint: install
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 
+# FLAVOUR=virtual takes Debian's cloud kernel; OPTIONS adds to the image ("--extra tcpdump"): python -m ramdisk build --help
+ramdisk: install
+	@sh .ci/packages ramdisk
+	$(VENV)/bin/python -m ramdisk build --flavour $(FLAVOUR) $(OPTIONS)
+
 bench: install
 	@sh .ci/packages bench
 	$(VENV)/bin/pytest benchmarks --benchmark-enable --benchmark-only --benchmark-disable-gc -s
@@ -44,4 +51,4 @@ $(STAMP): pyproject.toml constraints.txt .ci/packages
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .venv-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks *.egg-info
+	rm -rf $(VENV) .venv-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks *.egg-info ramdisk/out

@@ -14,6 +14,7 @@ from ramdisk.contents import (
     LINKS,
     PLACES,
     PROGRAMS,
+    SITE,
     SMALL_FILES,
     STANDINS,
 )
@@ -32,7 +33,7 @@ def assemble(recipe: Recipe, tree: Tree, work: Path) -> tuple[Image, str]:
     root = tree.path
     image = Image()
     _layout(image)
-    extras.add_packages(image, recipe, root, tree.contents.packages)
+    extras.add_packages(image, recipe, tree)
     instead = {
         name: standins.make(root, name, [root / user.lstrip("/") for user in users], work)
         for name, users in STANDINS.items()
@@ -49,7 +50,7 @@ def assemble(recipe: Recipe, tree: Tree, work: Path) -> tuple[Image, str]:
     _applets(image)
     python.add_library(image, root, whole=bool(recipe.pip))
     python.add_wheels(image, root)
-    for name, text in wheels.scripts(root / python.SITE).items() if recipe.pip else ():
+    for name, text in wheels.scripts(root / SITE).items() if recipe.pip else ():
         image.data(f"usr/bin/{name}", text.encode(), "wheels", 0o755)
     version = modules.add(image, root, FLAVOURS[recipe.flavour], work)
     closure.check(image)

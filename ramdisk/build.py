@@ -66,7 +66,7 @@ def build(recipe: Recipe, say: Say, *, fresh: bool = False) -> Built:
     recipe.cache.mkdir(parents=True, exist_ok=True)
     with _alone(recipe.cache / "lock"):
         say("packages: unpacking, or taking from the cache")
-        tree = unpack(recipe, fresh=fresh)
+        tree = unpack(recipe, newest=fresh)
         date, source = _source_date(tree)
         key = _base_key(recipe, tree, date)
         whole_key = fingerprint(key, *upper.inputs(recipe))

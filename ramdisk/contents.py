@@ -7,6 +7,9 @@ from types import MappingProxyType
 
 SUITE = "bookworm"
 PYTHON = "3.11"
+#: Where Debian's Python looks for its own modules, and for those of packages.
+LIBRARY = f"usr/lib/python{PYTHON}"
+SITE = "usr/lib/python3/dist-packages"
 
 #: Shipped plans that a machine can run without a server (``ahc.plan=quick``).
 PLANS = ("quick", "standard")
@@ -30,6 +33,9 @@ PACKAGES = (
     "sysbench",
     "util-linux",
 )
+
+#: Brings the server for ``--ssh-key``.
+SSH_PACKAGE = "dropbear-bin"
 
 #: Programs of these packages, by the heading under which their size is counted.
 PROGRAMS = MappingProxyType(

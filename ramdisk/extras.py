@@ -13,11 +13,11 @@ from pathlib import Path
 from ahc_agent.programs import run
 from ramdisk import debian
 from ramdisk.closure import add_libraries
+from ramdisk.contents import SSH_PACKAGE
 from ramdisk.errors import BuildError, RecipeError
 from ramdisk.image import Image
 from ramdisk.recipe import Recipe
-
-SSH_PACKAGE = "dropbear-bin"
+from ramdisk.tree import DEBS, Tree
 
 _PAPER = (
     "usr/share/doc",
@@ -37,18 +37,18 @@ _SSH_LINE = "::respawn:/usr/sbin/dropbear -F -s -j -k -R\n"
 _LOGIN_LINE = "tty2::respawn:/usr/sbin/getty -L 115200 tty2 linux\n"
 
 
-def add_packages(image: Image, recipe: Recipe, tree: Path, packages: tuple[debian.Package, ...]) -> None:
+def add_packages(image: Image, recipe: Recipe, tree: Tree) -> None:
     """Add whole packages (without manuals and translations), the libraries of their programs, and firmware.
 
     Programs of other packages that they call are not found out: name these packages as well.
     """
-    by_name = {package.name: package for package in packages}
+    by_name = {package.name: package for package in tree.contents.packages}
     for name in recipe.packages:
-        _add_package(image, recipe, tree, by_name, name, "extra packages")
+        _add_package(image, tree, by_name, name, "extra packages")
     for name in recipe.firmware:
-        _add_package(image, recipe, tree, by_name, name, "firmware")
+        _add_package(image, tree, by_name, name, "firmware")
     if recipe.ssh_key is not None:
-        _add_package(image, recipe, tree, by_name, SSH_PACKAGE, "extra packages")
+        _add_package(image, tree, by_name, SSH_PACKAGE, "extra packages")
 
 
 def add_files(image: Image, recipe: Recipe) -> None:
@@ -80,19 +80,17 @@ def add_logins(image: Image, recipe: Recipe) -> None:
         image.data("etc/inittab", table.read().rstrip(b"\n") + b"\n" + lines.encode(), "agent")
 
 
-def _add_package(
-    image: Image, recipe: Recipe, tree: Path, by_name: dict[str, debian.Package], name: str, part: str
-) -> None:
+def _add_package(image: Image, tree: Tree, by_name: dict[str, debian.Package], name: str, part: str) -> None:
     if name not in by_name:
         raise BuildError(
             f"{name} is a name for other packages, not a package itself: name the one that is meant"
         )
-    for path in _files(recipe.cache / "debs" / by_name[name].deb):
+    for path in _files(tree.path.parent / DEBS / by_name[name].deb):
         if path.startswith(_PAPER):
             continue
-        at = image.from_tree(tree, path, part)
+        at = image.from_tree(tree.path, path, part)
         if at in image.entries and stat.S_ISREG(image.entries[at].mode):
-            add_libraries(image, tree, at, {})
+            add_libraries(image, tree.path, at, {})
 
 
 def _files(deb: Path) -> Iterator[str]:

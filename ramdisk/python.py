@@ -9,13 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ramdisk.closure import add_libraries
-from ramdisk.contents import PYTHON, PYTHON_ALWAYS, PYTHON_LEFT_OUT, SITE_LEFT_OUT
+from ramdisk.contents import LIBRARY, PYTHON, PYTHON_ALWAYS, PYTHON_LEFT_OUT, SITE, SITE_LEFT_OUT
 from ramdisk.image import Image
 from ramdisk.recipe import CHECKOUT
 from ramdisk.tree import compile_python
 
-LIBRARY = f"usr/lib/python{PYTHON}"
-SITE = "usr/lib/python3/dist-packages"
 _TAG = f"cpython-{PYTHON.replace('.', '')}"
 
 

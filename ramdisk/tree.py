@@ -1,7 +1,7 @@
 """The unpacked tree: Debian's packages (no maintainer script is run) and the agent's wheels, compiled.
 
 It holds far more than the image; ``build`` takes from it what is needed. A tree is made once for a set of packages and kept;
-``fresh`` asks the mirror for newer versions. The mirror is the one that apt on this machine is configured with.
+``newest`` asks the mirror for newer versions. The mirror is the one that apt on this machine is configured with.
 """
 
 from __future__ import annotations
@@ -15,14 +15,16 @@ import msgspec
 
 from ahc_agent.programs import run
 from ramdisk import debian, wheels
-from ramdisk.contents import FLAVOURS, PACKAGES, PYTHON, SUITE
+from ramdisk.contents import FLAVOURS, LIBRARY, PACKAGES, PYTHON, SITE, SSH_PACKAGE, SUITE
 from ramdisk.errors import BuildError
-from ramdisk.extras import SSH_PACKAGE
 from ramdisk.recipe import Recipe, fingerprint
 
 _UNPACK_TIME_LIMIT_S = 900.0
 _COMPILE_TIME_LIMIT_S = 300.0
-_DEBS = "var/cache/apt/archives"
+#: Folder of the packages, beside the tree.
+DEBS = "debs"
+
+_ARCHIVES = "var/cache/apt/archives"
 _SOURCES = ("/etc/apt/sources.list", "/etc/apt/sources.list.d")
 _DONE = "tree.json"
 #: Trees of one flavour that are kept, of half a gigabyte each: with and without options, say.
@@ -50,7 +52,7 @@ class Tree:
         return max(package.made_unix_s for package in self.contents.packages)
 
 
-def unpack(recipe: Recipe, *, fresh: bool = False) -> Tree:
+def unpack(recipe: Recipe, *, newest: bool = False) -> Tree:
     """The tree of a recipe, from the cache where it is there.
 
     Raises BuildError when this machine cannot make it (not root, no mirror).
@@ -63,21 +65,24 @@ def unpack(recipe: Recipe, *, fresh: bool = False) -> Tree:
     folder = recipe.cache / f"tree-{recipe.flavour}-{key}"
     done = folder / _DONE
     known = _notes(done)
-    if known is not None and not fresh:
+    if known is not None and not newest:
         return Tree(folder / "root", known)
     if os.geteuid() != 0:
         raise BuildError("unpacking packages with their owners takes root: run this as root")
-    for old in _superfluous(recipe, folder):
-        shutil.rmtree(old)
-    root = folder / "root"
-    folder.mkdir(parents=True)
-    debs = _mmdebstrap(root, wanted, recipe.cache / "debs")
-    found = wheels.install(requirements, recipe.cache / "wheels", root / "usr/lib/python3/dist-packages")
-    compile_python(root, ["/usr/lib/python3/dist-packages", f"/usr/lib/python{PYTHON}"])
+    fresh = folder.with_suffix(".new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    root = fresh / "root"
+    fresh.mkdir(parents=True)
+    debs = _mmdebstrap(root, wanted, fresh / DEBS)
+    found = wheels.install(requirements, recipe.cache / "wheels", root / SITE)
+    compile_python(root, [f"/{SITE}", f"/{LIBRARY}"])
     version = fingerprint(key, sorted(p.sha256 for p in debs), sorted(w.sha256 for w in found))
     contents = Contents(key=version, packages=tuple(debs), wheels=tuple(found))
-    done.write_bytes(msgspec.json.encode(contents))
-    return Tree(root, contents)
+    (fresh / _DONE).write_bytes(msgspec.json.encode(contents))
+    for old in _superfluous(recipe, folder):
+        shutil.rmtree(old)
+    fresh.rename(folder)
+    return Tree(folder / "root", contents)
 
 
 def compile_python(root: Path, paths: list[str], *, prefix: tuple[str, str] | None = None) -> None:
@@ -89,12 +94,8 @@ def compile_python(root: Path, paths: list[str], *, prefix: tuple[str, str] | No
     moved = ["-s", prefix[0], "-p", prefix[1]] if prefix is not None else []
     argv = ["chroot", str(root), f"/usr/bin/python{PYTHON}", "-m", "compileall", "-q", "-f", *moved]
     argv += ["--invalidation-mode", "unchecked-hash", "-x", r"/(lib2to3/tests|test)/", *paths]
-    run(
-        argv,
-        time_limit_s=_COMPILE_TIME_LIMIT_S,
-        env={"PYTHONHASHSEED": "0", "PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
-        ok_statuses=(0, 1),
-    )
+    env = {"PYTHONHASHSEED": "0", "PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
+    run(argv, time_limit_s=_COMPILE_TIME_LIMIT_S, env=env)
 
 
 def _notes(path: Path) -> Contents | None:
@@ -107,28 +108,26 @@ def _notes(path: Path) -> Contents | None:
 
 def _superfluous(recipe: Recipe, folder: Path) -> list[Path]:
     """Trees to delete before ``folder`` is made: it itself, and all but the newest of other options."""
-    others = [path for path in recipe.cache.glob(f"tree-{recipe.flavour}-*") if path != folder]
+    others = [
+        path
+        for path in recipe.cache.glob(f"tree-{recipe.flavour}-*")
+        if path != folder and path.suffix != ".new"
+    ]
     others.sort(key=lambda path: path.stat().st_mtime)
     return [*others[: -(_TREES_KEPT - 1)], *([folder] if folder.exists() else [])]
 
 
-def _mmdebstrap(root: Path, packages: list[str], cache: Path) -> list[debian.Package]:
-    cache.mkdir(parents=True, exist_ok=True)
+def _mmdebstrap(root: Path, packages: list[str], debs: Path) -> list[debian.Package]:
+    """Fetch and unpack; the packages themselves are kept in ``debs``, exactly those that were unpacked."""
     argv = ["mmdebstrap", "--quiet", "--mode=root", "--variant=extract", "--format=directory"]
     argv += [
         "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
         "--skip=download/empty,essential/unlink,cleanup/apt",
     ]
-    argv += ['--setup-hook=mkdir -p "$1/var/cache/apt/archives"', f"--setup-hook=sync-in {cache} /{_DEBS}"]
     argv += [f"--include={','.join(packages)}", SUITE, str(root), *_sources()]
     run(argv, time_limit_s=_UNPACK_TIME_LIMIT_S)
-    found = []
-    for deb in sorted((root / _DEBS).glob("*.deb")):
-        found.append(debian.read(deb))
-        if not (cache / deb.name).exists():
-            shutil.copyfile(deb, cache / deb.name)
-        deb.unlink()
-    return found
+    debs.mkdir()
+    return [debian.read(deb.rename(debs / deb.name)) for deb in sorted((root / _ARCHIVES).glob("*.deb"))]
 
 
 def _sources() -> list[str]:
