@@ -9,6 +9,8 @@ import click
 from ahc_agent.console import run_main
 from ramdisk.build import build as build_image
 from ramdisk.contents import FLAVOURS
+from ramdisk.disk import DEFAULT_ARGUMENTS, Disk
+from ramdisk.disk import make as make_disk
 from ramdisk.recipe import OUT, Recipe, pair
 
 
@@ -102,6 +104,29 @@ def build(
     for file in (about.vmlinuz, about.initramfs):
         click.echo(f"{file.size_bytes / 1e6:8.1f} MB  {done.folder / file.file}")
     click.echo(f"kernel {about.kernel_version}, {len(about.packages)} packages, {done.seconds:.0f} s")
+
+
+@group.command()
+@click.argument("target", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--flavour", type=click.Choice(list(FLAVOURS)), default="full", show_default=True)
+@click.option(
+    "--arguments", default=DEFAULT_ARGUMENTS, show_default=True, help="Kernel arguments, ahc.* and others."
+)
+@click.option(
+    "--export-mib", type=click.IntRange(36, 65536), default=64, show_default=True, help="Room for results."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), default=OUT, help="Folder of images and cache."
+)
+def disk(target: Path, flavour: str, arguments: str, export_mib: int, out: Path) -> None:
+    """Write TARGET, a disk image that boots by BIOS and UEFI, with a partition AHCEXPORT for the results.
+
+    \b
+    Example: python -m ramdisk disk /tmp/ahc.img --arguments ahc.plan=quick
+    """
+    recipe = Recipe(flavour=flavour, out=out.resolve())
+    made = make_disk(recipe, Disk(arguments=arguments, export_mib=export_mib), target)
+    click.echo(f"{made.stat().st_size / 1e6:8.1f} MB  {made}")
 
 
 if __name__ == "__main__":

@@ -37,6 +37,9 @@ PACKAGES = (
 #: Brings the server for ``--ssh-key``.
 SSH_PACKAGE = "dropbear-bin"
 
+#: What a disk boots with.
+BOOT_PACKAGES = ("grub-efi-amd64-signed", "shim-signed", "syslinux", "syslinux-common")
+
 #: Programs of these packages, by the heading under which their size is counted.
 PROGRAMS = MappingProxyType(
     {

@@ -73,7 +73,7 @@ def unpack(recipe: Recipe, *, newest: bool = False) -> Tree:
     shutil.rmtree(fresh, ignore_errors=True)
     root = fresh / "root"
     fresh.mkdir(parents=True)
-    debs = _mmdebstrap(root, wanted, fresh / DEBS)
+    debs = fetch(root, wanted, fresh / DEBS)
     found = wheels.install(requirements, recipe.cache / "wheels", root / SITE)
     compile_python(root, [f"/{SITE}", f"/{LIBRARY}"])
     version = fingerprint(key, sorted(p.sha256 for p in debs), sorted(w.sha256 for w in found))
@@ -117,7 +117,7 @@ def _superfluous(recipe: Recipe, folder: Path) -> list[Path]:
     return [*others[: -(_TREES_KEPT - 1)], *([folder] if folder.exists() else [])]
 
 
-def _mmdebstrap(root: Path, packages: list[str], debs: Path) -> list[debian.Package]:
+def fetch(root: Path, packages: list[str], debs: Path) -> list[debian.Package]:
     """Fetch and unpack; the packages themselves are kept in ``debs``, exactly those that were unpacked."""
     argv = ["mmdebstrap", "--quiet", "--mode=root", "--variant=extract", "--format=directory"]
     argv += [

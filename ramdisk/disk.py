@@ -1,0 +1,182 @@
+"""A disk or USB stick that boots the image, on machines with BIOS and with UEFI, and takes results where there is no network.
+
+Two partitions (MBR, so that old firmware boots it as well): one to boot from, an EFI system partition with SYSLINUX for BIOS, and
+shim and GRUB as Debian signed them for UEFI, Secure Boot included; and one, ``AHCEXPORT``, where the agent leaves its results.
+Everything is written into a file by mtools and the like: no loop device, no mount.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from ahc_agent.programs import run
+from ramdisk import manifest
+from ramdisk.contents import BOOT_PACKAGES
+from ramdisk.errors import BuildError, RecipeError
+from ramdisk.recipe import Recipe, fingerprint
+from ramdisk.tree import fetch
+
+BOOT_LABEL, EXPORT_LABEL = "AHCBOOT", "AHCEXPORT"
+CONSOLES = "console=ttyS0,115200 console=tty0"
+#: Measure without a server; the results are found on the second partition.
+DEFAULT_ARGUMENTS = "ahc.plan=standard"
+
+_MIB = 1024 * 1024
+_SECTOR = 512
+_START_MIB = 1
+#: FAT32 wants 65,525 clusters at least; of the smallest, of one sector, these are 32 MiB. The rest is for file tables.
+_SMALLEST_MIB = 36
+_TIME_LIMIT_S = 300.0
+_SYSLINUX, _MBR = "usr/bin/syslinux", "usr/lib/syslinux/mbr/mbr.bin"
+_SHIM, _GRUB = "usr/lib/shim/shimx64.efi.signed", "usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed"
+
+_SYSLINUX_CONFIGURATION = """\
+# BIOS. The same arguments stand in EFI/debian/grub.cfg for UEFI.
+SERIAL 0 115200
+DEFAULT ahc
+LABEL ahc
+  LINUX /vmlinuz
+  INITRD /initramfs
+  APPEND {arguments}
+"""
+_GRUB_CONFIGURATION = """\
+# UEFI. The same arguments stand in syslinux/syslinux.cfg for BIOS.
+set timeout=0
+menuentry "Automatic Health Check" {{
+    search --no-floppy --set=root --label {label}
+    linux /vmlinuz {arguments}
+    initrd /initramfs
+}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """What was asked for. ``arguments`` are the kernel's, ``export_mib`` the size of the partition for results."""
+
+    arguments: str = DEFAULT_ARGUMENTS
+    export_mib: int = 64
+
+
+def make(recipe: Recipe, disk: Disk, target: Path) -> Path:
+    """Write the disk of a flavour that was built. The same image and arguments give the same bytes.
+
+    Raises BuildError when that flavour was not built, RecipeError when the arguments cannot stand in one line.
+    """
+    if any(not character.isprintable() or character in '"{}\\' for character in disk.arguments):
+        raise RecipeError("--arguments must be one line, without quotes, braces and backslashes")
+    about = manifest.load(recipe.target / "manifest.json")
+    if about is None:
+        raise BuildError(
+            f"there is no {recipe.flavour} image yet: python -m ramdisk build --flavour {recipe.flavour}"
+        )
+    loaders = _loaders(recipe)
+    with tempfile.TemporaryDirectory(dir=recipe.cache, prefix="disk-") as folder:
+        work, date = Path(folder), about.source_date_unix_s
+        boot = _boot_partition(recipe, loaders, f"{CONSOLES} {disk.arguments}", work, date)
+        export = _partition(
+            work / "export.img", EXPORT_LABEL, max(disk.export_mib, _SMALLEST_MIB), _size_mib(boot), date
+        )
+        whole = _assemble(work / "disk.img", loaders, boot, export)
+        shutil.move(whole, target)
+    return target
+
+
+def _boot_partition(recipe: Recipe, loaders: Path, arguments: str, work: Path, date: int) -> Path:
+    tree = work / "boot"
+    for place, source in (("EFI/BOOT/BOOTX64.EFI", _SHIM), ("EFI/BOOT/grubx64.efi", _GRUB)):
+        (tree / place).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(loaders / source, tree / place)
+    texts = {
+        "syslinux/syslinux.cfg": _SYSLINUX_CONFIGURATION.format(arguments=arguments),
+        "EFI/debian/grub.cfg": _GRUB_CONFIGURATION.format(arguments=arguments, label=BOOT_LABEL),
+    }
+    for place, text in texts.items():
+        (tree / place).parent.mkdir(parents=True, exist_ok=True)
+        (tree / place).write_text(text)
+    for name in ("vmlinuz", "initramfs"):
+        shutil.copyfile(recipe.target / name, tree / name)
+    size = sum(path.stat().st_size for path in tree.rglob("*") if path.is_file())
+    image = _partition(
+        work / "boot.img", BOOT_LABEL, max(size * 105 // 100 // _MIB + 4, _SMALLEST_MIB), 0, date
+    )
+    env = _environment(date)
+    run(
+        ["mcopy", "-i", str(image), "-s", "-Q", *sorted(map(str, tree.iterdir())), "::"],
+        time_limit_s=_TIME_LIMIT_S,
+        env=env,
+    )
+    argv = [str(loaders / _SYSLINUX), "--directory", "/syslinux", "--install", str(image)]
+    run(argv, time_limit_s=_TIME_LIMIT_S, env=env)
+    return image
+
+
+def _partition(image: Path, label: str, size_mib: int, before_mib: int, date: int) -> Path:
+    """An empty FAT32 file system; ``before_mib`` is what stands before it on the disk besides the first MiB."""
+    with image.open("wb") as file:
+        file.truncate(size_mib * _MIB)
+    hidden = (_START_MIB + before_mib) * _MIB // _SECTOR
+    argv = [
+        "mkfs.vfat",
+        "-F",
+        "32",
+        "-s",
+        "1",
+        "-n",
+        label,
+        "-i",
+        fingerprint(label)[:8],
+        "-h",
+        str(hidden),
+        str(image),
+    ]
+    run(argv, time_limit_s=_TIME_LIMIT_S, env=_environment(date))
+    return image
+
+
+def _assemble(whole: Path, loaders: Path, boot: Path, export: Path) -> Path:
+    starts = (_START_MIB, _START_MIB + _size_mib(boot))
+    with whole.open("wb") as file:
+        file.truncate((starts[1] + _size_mib(export) + 1) * _MIB)
+    table = (
+        f"label: dos\nlabel-id: 0x{fingerprint('disk')[:8]}\n"
+        f"start={starts[0]}MiB, size={_size_mib(boot)}MiB, type=ef, bootable\n"
+        f"start={starts[1]}MiB, size={_size_mib(export)}MiB, type=c\n"
+    )
+    run(["sfdisk", "--quiet", str(whole)], time_limit_s=_TIME_LIMIT_S, stdin=table.encode())
+    with whole.open("r+b") as file:
+        file.write((loaders / _MBR).read_bytes())
+        for start, image in zip(starts, (boot, export), strict=True):
+            file.seek(start * _MIB)
+            with image.open("rb") as source:
+                shutil.copyfileobj(source, file, _MIB)
+    return whole
+
+
+def _loaders(recipe: Recipe) -> Path:
+    """The boot loaders' packages, unpacked and not installed: their scripts would set up this machine's own boot."""
+    folder = recipe.cache / f"loaders-{fingerprint(BOOT_PACKAGES)}"
+    if not folder.is_dir():
+        fresh = folder.with_suffix(".new")
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        fetch(fresh / "root", list(BOOT_PACKAGES), fresh / "debs")
+        fresh.rename(folder)
+    return folder / "root"
+
+
+def _size_mib(image: Path) -> int:
+    return image.stat().st_size // _MIB
+
+
+def _environment(date: int) -> dict[str, str]:
+    """mtools and mkfs.vfat take the times that they write from ``SOURCE_DATE_EPOCH``."""
+    return {
+        "SOURCE_DATE_EPOCH": str(date),
+        "TZ": "UTC",
+        "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+        "MTOOLS_SKIP_CHECK": "1",
+    }
