@@ -114,26 +114,14 @@ def _boot_partition(recipe: Recipe, loaders: Path, arguments: str, work: Path, d
     return image
 
 
-def _partition(image: Path, label: str, size_mib: int, before_mib: int, date: int) -> Path:
+def _partition(image: Path, label: str, size_mib: int, before_mib: int) -> Path:
     """An empty FAT32 file system; ``before_mib`` is what stands before it on the disk besides the first MiB."""
     with image.open("wb") as file:
         file.truncate(size_mib * _MIB)
     hidden = (_START_MIB + before_mib) * _MIB // _SECTOR
-    argv = [
-        "mkfs.vfat",
-        "-F",
-        "32",
-        "-s",
-        "1",
-        "-n",
-        label,
-        "-i",
-        fingerprint(label)[:8],
-        "-h",
-        str(hidden),
-        str(image),
-    ]
-    run(argv, time_limit_s=_TIME_LIMIT_S, env=_environment(date))
+    # --invariant fixes the label's time and a serial number, which -i overrides: the order matters
+    argv = ["mkfs.vfat", "--invariant", "-i", fingerprint(label)[:8], "-F", "32", "-s", "1", "-n", label]
+    run([*argv, "-h", str(hidden), str(image)], time_limit_s=_TIME_LIMIT_S)
     return image
 
 
@@ -173,7 +161,7 @@ def _size_mib(image: Path) -> int:
 
 
 def _environment(date: int) -> dict[str, str]:
-    """mtools and mkfs.vfat take the times that they write from ``SOURCE_DATE_EPOCH``."""
+    """mtools takes the times that it writes from ``SOURCE_DATE_EPOCH``."""
     return {
         "SOURCE_DATE_EPOCH": str(date),
         "TZ": "UTC",
