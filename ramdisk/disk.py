@@ -78,7 +78,7 @@ def make(recipe: Recipe, disk: Disk, target: Path) -> Path:
         work, date = Path(folder), about.source_date_unix_s
         boot = _boot_partition(recipe, loaders, f"{CONSOLES} {disk.arguments}", work, date)
         export = _partition(
-            work / "export.img", EXPORT_LABEL, max(disk.export_mib, _SMALLEST_MIB), _size_mib(boot), date
+            work / "export.img", EXPORT_LABEL, max(disk.export_mib, _SMALLEST_MIB), _size_mib(boot)
         )
         whole = _assemble(work / "disk.img", loaders, boot, export)
         shutil.move(whole, target)
@@ -100,9 +100,7 @@ def _boot_partition(recipe: Recipe, loaders: Path, arguments: str, work: Path, d
     for name in ("vmlinuz", "initramfs"):
         shutil.copyfile(recipe.target / name, tree / name)
     size = sum(path.stat().st_size for path in tree.rglob("*") if path.is_file())
-    image = _partition(
-        work / "boot.img", BOOT_LABEL, max(size * 105 // 100 // _MIB + 4, _SMALLEST_MIB), 0, date
-    )
+    image = _partition(work / "boot.img", BOOT_LABEL, max(size * 105 // 100 // _MIB + 4, _SMALLEST_MIB), 0)
     env = _environment(date)
     run(
         ["mcopy", "-i", str(image), "-s", "-Q", *sorted(map(str, tree.iterdir())), "::"],
