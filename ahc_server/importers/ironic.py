@@ -3,20 +3,24 @@
 * ``baremetal node inventory save``: ``{"inventory": {...}, "plugin_data": {...}}``
 * ``baremetal introspection data save``: one flat object, with ``inventory`` among the rest or, from old ramdisks, without.
 
-``extra`` (grouped) or ``data`` (a list) in either are the results of ``hardware-detect``, benchmarks too. Where both tell
-a fact, the inventory is believed. Field names: "Hardware Inventory" in the manual of ironic-python-agent.
+``extra`` (grouped) or ``data`` (a list) in either are the results of ``hardware-detect``, benchmarks too. ``ahc`` is what our own
+collector sent (``ahc.bench/1``, see ``ahc_agent.ironic``). Where several tell a fact, ours is believed, then the inventory. Field
+names: "Hardware Inventory" in the manual of ironic-python-agent.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
+
+import msgspec
 
 from ahc_agent.errors import FileFormatError
 from ahc_agent.facts import Bios, Bmc, Cpu, Disk, Inventory, Lldp, Memory, Nic, NumaNode, PciDevice, System
 from ahc_agent.inventory.smbios import meaningful
-from ahc_server.importers import edeploy, facts
+from ahc_server.importers import edeploy, facts, own
 from ahc_server.importers.devices import nic_kind
 from ahc_server.importers.metrics import disk_name
 from ahc_server.importers.model import Imported, Source
@@ -36,6 +40,7 @@ from ahc_server.importers.values import (
 )
 
 _MIB = 2**20
+_OWN_KEY = "ahc"
 #: Any two of these make a flat object inspection data.
 _FLAT = frozenset(
     {"all_interfaces", "boot_interface", "cpu_arch", "cpus", "extra", "interfaces", "inventory", "ipmi_address",
@@ -43,7 +48,7 @@ _FLAT = frozenset(
 )  # fmt: skip
 #: Read above, of no use, or different on every node by design.
 _NOT_KEPT = frozenset(
-    {"all_interfaces", "bmc_address", "bmc_mac", "bmc_v6address", "boot_interface", "configuration", "cpu", "data",
+    {"ahc", "all_interfaces", "bmc_address", "bmc_mac", "bmc_v6address", "boot_interface", "configuration", "cpu", "data",
      "disks", "error", "extra", "hostname", "interfaces", "inventory", "lldp_raw", "logs", "macs", "memory",
      "numa_topology", "parsed_lldp", "pci_devices", "plugin_data", "root_disk", "system_vendor", "valid_interfaces"}
 )  # fmt: skip
@@ -81,11 +86,38 @@ def read(source: Source) -> Imported:
         pci=_pci(plugins),
         bmc=_bmc(inventory, plugins),
     )
+    remarks = [f"{source.file}: {lost_values(lost)}"] if lost else []
+    ours = _own(plugins, source, remarks)
     merged = filled(found, detected)
     merged.system.virtualization = facts.virtualization(merged.system, merged.cpu)
     merged.extra = detected.extra_facts() | _rest(inventory, "inventory") | _rest(plugins, "plugin_data")
-    remarks = [f"{source.file}: {lost_values(lost)}"] if lost else []
-    return Imported(inventory=merged, taken=taken, remarks=remarks)
+    if ours is None:
+        return Imported(inventory=merged, taken=taken, remarks=remarks)
+    names = {each.name for each in ours.measurements}
+    rest = [each for each in Imported(merged, taken).measurements if each.name not in names]
+    whole = filled(ours.inventory, merged)
+    if whole.extra is msgspec.UNSET:
+        whole.extra = merged.extra
+    return Imported(inventory=whole, taken=[*ours.measurements, *rest], remarks=remarks)
+
+
+def _own(plugins: Mapping[str, Any], source: Source, remarks: list[str]) -> Imported | None:
+    """What our own collector sent; None where there is nothing, or (with a remark) nothing that can be read."""
+    told = plugins.get(_OWN_KEY)
+    if told is None:
+        return None
+    error = told.get("error") if isinstance(told, Mapping) else None
+    if error is not None:
+        remarks.append(f"{source.file}: the health check on the node failed: {text_of(error)}")
+        return None
+    mine = replace(source, json=told)
+    try:
+        if not own.knows_bench(mine):
+            raise FileFormatError(source.file, f"it is no {own.BENCH}")
+        return own.read_bench(mine)
+    except FileFormatError as wrong:
+        remarks.append(f"{source.file}: what stands under {_OWN_KEY!r} is left aside: {wrong.problem}")
+        return None
 
 
 def _system(inventory: Mapping[str, Any]) -> System:

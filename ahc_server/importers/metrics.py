@@ -74,6 +74,8 @@ _COMPONENT_OF: dict[str, Component] = {
 #: Kinds whose items are never measurements, whatever they are called.
 _FACTS_ONLY = frozenset({"firmware", "hp", "hw", "ipmi", "lldp", "system"})
 _TIDY = re.compile(r"[^\w-]+")
+#: A whole number that is a thousand times the value: what `ahc_agent.ironic.extra_hardware` makes of small ones.
+_THOUSANDTHS = "_x1000"
 
 
 @lru_cache(maxsize=65536)
@@ -127,12 +129,16 @@ def _unknown(kind: str, part: str, item: str) -> Target | None:
         or len(part) > 200
     ):
         return None
+    thousandths = item.endswith(_THOUSANDTHS)
+    item = item.removesuffix(_THOUSANDTHS)
     for pattern, suffix, unit, scale, higher in _UNKNOWN:
         found = pattern.fullmatch(item)
         if found is not None:
             quantity = "_".join(word for word in (_tidy(found[1]), suffix) if word)
             core = _CORE.fullmatch(part) if kind == "cpu" else None
             ours = ("all" if core[1] is None else f"core{int(core[1])}") if core else _tidy(part) or "all"
+            if thousandths:
+                scale /= 1000.0
             return Target(_COMPONENT_OF.get(kind, "system"), ours, quantity, unit, scale, higher)
     return None
 
