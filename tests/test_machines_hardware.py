@@ -69,7 +69,10 @@ MACHINES = (
     ),
 )
 
-_TRANSPORT = {"virtio": "virtio", "scsi": "scsi", "nvme": "nvme"}
+#: The SCSI controller is virtio's own.
+_TRANSPORT = {"virtio": "virtio", "scsi": "virtio", "nvme": "nvme"}
+#: QEMU's own BMC has no LAN: that is said, and nothing is made up.
+_UNTOLD = {"bmc": [("bmc", "ipmitool: no LAN channel answers")]}
 
 INVENTORY_PLAN = """\
 name: look
@@ -91,6 +94,8 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Invent
         guests = [here.power_on(machine) for machine in MACHINES]
         for guest in guests:
             guest.wait_for("joined the server", 2 * BOOT_S)
+            for card in guest.machine.cards:
+                guest.wait_for(rf"network .*{card.mac}.*address ", BOOT_S)
         here.ahc("run", str(plan), "--session", "look", "--nodes", str(len(MACHINES)))
         session = session_of(here.store, "look")
     yield {node.node: node.inventory for node in session.nodes if node.inventory is not None}
@@ -103,7 +108,8 @@ def test_each_machine_is_found_by_its_serial_number(found: dict[str, Inventory])
 @pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.name)
 class TestTheInventoryIsTheHardware:
     def test_nothing_failed(self, found: dict[str, Inventory], machine: Machine) -> None:
-        assert [(each.collector, each.error) for each in found[machine.serial].errors] == []
+        errors = [(each.collector, each.error) for each in found[machine.serial].errors]
+        assert errors == _UNTOLD.get(machine.name, [])
 
     def test_system(self, found: dict[str, Inventory], machine: Machine) -> None:
         system = found[machine.serial].system
@@ -151,14 +157,14 @@ class TestTheInventoryIsTheHardware:
         told = {
             (card.mac, card.speed_mbps, card.carrier, card.driver)
             for card in found[machine.serial].nics
-            if card.kind == "physical"
+            if card.pci_address is not None
         }
         assert told == {(card.mac, card.speed_mbps, True, "virtio_net") for card in machine.cards}
 
     def test_every_card_has_an_address_of_its_own(
         self, found: dict[str, Inventory], machine: Machine
     ) -> None:
-        cards = [card for card in found[machine.serial].nics if card.kind == "physical"]
+        cards = [card for card in found[machine.serial].nics if card.pci_address is not None]
         addresses = [
             address for card in cards for address in card.addresses if address.startswith("198.18.77.")
         ]
@@ -168,7 +174,7 @@ class TestTheInventoryIsTheHardware:
         bmc = found[machine.serial].bmc
         assert (bmc is not None) == (machine.bmc is not None)
         if bmc is not None:
-            assert bmc.firmware is not None
+            assert (bmc.firmware, bmc.address) == ("0.00", None)
 
 
 def test_the_files_of_the_test_vanish(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def _numa(machine: Machine) -> list[str]:
 
 
 def _card(card: Card, tap: str, index: int, network_boot: bool) -> list[str]:
-    boot = ",bootindex=1" if index == 0 and network_boot else ",rombar=0"
+    boot = ",bootindex=1" if index == 0 and network_boot else ",romfile="
     return [
         *["-netdev", f"tap,id=net{index},ifname={tap},script=no,downscript=no"],
         *[
