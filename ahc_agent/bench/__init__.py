@@ -1,7 +1,7 @@
 """Local benchmarks: CPU, memory and disks of this machine, each bounded by time, with samples and conditions.
 
 To add one: write ``bench/<part>.py`` with ``measure(task, context) -> list[Measurement]`` built on ``sampling.sample`` and
-``series.Metric``, add a task to ``wire/messages.py``, and a row here.
+``series.Metric``, add a task to ``wire/work.py``, and a row here.
 """
 
 from __future__ import annotations
