@@ -1,6 +1,7 @@
 """Who this machine is, and how others reach it: what the first message to a server says.
 
-Fast on purpose: what the system collector reads, and the cards' addresses; no inventory.
+Fast on purpose: what the system collector reads, the cards' addresses, and that of the BMC where there is a driver for one; no
+inventory.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ from pathlib import Path
 from ahc_agent.errors import AhcError, NotThere
 from ahc_agent.facts import System
 from ahc_agent.inventory import system
+from ahc_agent.inventory.bmc import lan_address
 from ahc_agent.inventory.root import Root
 from ahc_agent.programs import run
 from ahc_agent.wire.messages import Identity
 
 _NET = "/sys/class/net"
 _ETHERNET = 1
+#: A BMC that does not say its address within this holds nobody up.
+_BMC_LIMIT_S = 3.0
 
 #: Outside programs whose version the server should know, and how they tell it.
 _PROGRAMS = {
@@ -56,6 +60,7 @@ def read_identity(
         macs=_macs(tree),
         hostname=_short(machine.hostname),
         physical_host=_short(physical_host),
+        bmc_address=lan_address(tree, _BMC_LIMIT_S),
     )
 
 

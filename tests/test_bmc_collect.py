@@ -107,7 +107,7 @@ MACHINES = {
 )
 def test_a_machine_is_known_by_each_of_its_signs(one: Target, guid: str | None, by: str) -> None:
     found = machine_of(one, guid, MACHINES)
-    assert (found.machine, found.by) == ("m1", by)
+    assert (found.machine, found.by) == ("m1", (by,))
 
 
 def test_signs_that_name_two_machines_name_none() -> None:

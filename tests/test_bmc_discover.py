@@ -142,6 +142,60 @@ def test_a_machine_that_is_started_again_is_not_there_by_the_agent_of_before(bmc
     assert outcome(ask.WAS_ON, frozenset(here)) == "joined"
 
 
+HOST = "10.0.0.7"
+
+
+def arrived(
+    one: Target, here: Mapping[str, Identity], guid: str | None = None
+) -> tuple[str, str | None, str]:
+    """Where the BMC was asked already, and these machines have joined: outcome, machine, why."""
+    started = [Answer(node=one.node, address=one.address, power="on", said="powered on", uuid=guid)]
+    (arrival,) = watch_arrivals(
+        [one],
+        started,
+        lambda: here,
+        lambda some: [Answer(node=one.node, address=one.address, power="on")],
+        before=frozenset(),
+        wait_s=0.0,
+        told=lambda _: None,
+    ).arrivals
+    return arrival.outcome, arrival.machine, arrival.why
+
+
+def behind(host: str, node: str = HOST, **more: Any) -> Target:
+    return Target(node=node, host=host, port=623, login=Login(USER, Secret(PASSWORD)), **more)
+
+
+def test_a_node_of_which_the_address_alone_is_known_is_known_by_what_its_bmc_says_of_itself() -> None:
+    here = {"m1": Identity(uuid="u1", bmc_address=HOST), "m2": Identity(uuid="u2", bmc_address="10.0.0.8")}
+    assert arrived(behind(HOST), here) == ("joined", "m1", "powered on; known by the address of its BMC")
+    assert arrived(behind("fd00::7"), {"m1": Identity(uuid="u1", bmc_address="FD00:0::7")})[0] == "joined"
+    outcome, machine, why = arrived(behind(HOST), {"m2": here["m2"], "m3": Identity(uuid="u3")})
+    assert (outcome, machine) == ("untold", None)
+    assert f"no machine that joined within 0 s says that its BMC is at {HOST}" in why
+
+
+def test_a_bmc_that_says_it_is_elsewhere_speaks_against_the_nodes_file() -> None:
+    here = {"m1": Identity(uuid=UUID, macs=[MAC], bmc_address="10.0.0.8")}
+    assert arrived(behind(HOST, "n1", macs=(MAC,)), here) == (
+        "another",
+        "m1",
+        "known by the MAC address, but its BMC says that it is at 10.0.0.8, not at 10.0.0.7",
+    )
+    two = here | {"m2": Identity(uuid="u2", macs=[OTHER_MAC], bmc_address=HOST)}
+    outcome, machine, why = arrived(behind(HOST, "n1", macs=(MAC,)), two)
+    assert (outcome, machine) == ("another", None)
+    assert "MAC address: m1, address of its BMC: m2" in why
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "bmc7.lan", "fd00::7", HOST])
+def test_an_address_that_can_be_another_of_the_same_bmc_proves_nothing(host: str) -> None:
+    """Of the last it is the GUID that says so."""
+    here = {"m1": Identity(uuid=UUID, macs=[MAC], bmc_address="10.0.0.8")}
+    outcome = arrived(behind(host, "n1", macs=(MAC,)), here, guid=UUID if host == HOST else None)
+    assert outcome[:2] == ("joined", "m1")
+
+
 def test_the_command_with_a_real_server_and_a_real_agent(bmc: Simulated, tmp_path: Path) -> None:
     nodes = tmp_path / "nodes.json"
     nodes.write_text(

@@ -8,6 +8,7 @@ import pytest
 
 from ahc_agent.errors import CannotAnswer, NotThere
 from ahc_agent.facts import Bmc
+from ahc_agent.identity import read_identity
 from ahc_agent.inventory import bmc
 from ahc_agent.inventory.root import Root
 from tests.inventory_helpers import build, server_table, smbios_files
@@ -117,6 +118,28 @@ def test_ipmitool_is_asked_on_every_channel_that_can_be_a_lan(
         product_id=256,
     )
     assert root.trouble == []
+
+
+def test_the_first_message_to_a_server_tells_the_address_of_the_bmc(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_ipmitool(tmp_path / "bin", monkeypatch, lan_channel=8)
+    assert read_identity().bmc_address is None, "there is no device here"
+    (tmp_path / "ipmi0").touch()
+    monkeypatch.setattr(bmc, "_DEVICES", (str(tmp_path / "ipmi0"),))
+    assert read_identity().bmc_address == "10.12.0.17"
+    assert read_identity(build(tmp_path / "saved", {"/etc/hostname": "n"}).path).bmc_address is None, (
+        "a saved tree's BMC is not this machine's"
+    )
+
+
+def test_a_bmc_that_does_not_answer_holds_no_agent_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_ipmitool(tmp_path / "bin", monkeypatch, lan_channel=15)
+    (tmp_path / "ipmi0").touch()
+    monkeypatch.setattr(bmc, "_DEVICES", (str(tmp_path / "ipmi0"),))
+    assert read_identity().bmc_address is None
 
 
 def test_what_the_driver_knows_is_kept_where_ipmitool_fails(

@@ -78,12 +78,23 @@ def ask_ipmitool(root: Root, bmc: Bmc) -> Bmc:
     )
 
 
-def _first_lan() -> Bmc | None:
+def lan_address(root: Root, time_limit_s: float) -> str | None:
+    """Where this machine's BMC is reached, within ``time_limit_s`` a channel. None where there is none, or it does not tell."""
+    if not (root.live and any(root.exists(device) for device in _DEVICES)):
+        return None
+    try:
+        lan = _first_lan(time_limit_s)
+    except ProgramError:
+        return None  # the inventory says why
+    return None if lan is None else lan.address
+
+
+def _first_lan(time_limit_s: float = _TIME_LIMIT_S) -> Bmc | None:
     """The first LAN channel with an address, else the first LAN channel."""
     unset: Bmc | None = None
     for channel in _CHANNELS:
         try:
-            text = programs.run(["ipmitool", "lan", "print", str(channel)], time_limit_s=_TIME_LIMIT_S).text()
+            text = programs.run(["ipmitool", "lan", "print", str(channel)], time_limit_s=time_limit_s).text()
         except ProgramFailed:
             # Not a LAN channel: ipmitool ends with status 1, and the search goes on.
             continue

@@ -97,7 +97,7 @@ class Identity(msgspec.Struct, kw_only=True, frozen=True):
     """Who a machine is. ``name`` is what the operator called it (``--id``) and beats everything else.
 
     ``physical_host``: what machines on the same physical host share (a virtual machine's chassis serial, the lab's
-    name); None on bare metal, where a machine is its own host.
+    name); None on bare metal, where a machine is its own host. ``bmc_address``: where the machine's BMC says it is reached.
     """
 
     name: Annotated[str, msgspec.Meta(max_length=128)] | None = None
@@ -106,6 +106,7 @@ class Identity(msgspec.Struct, kw_only=True, frozen=True):
     macs: Annotated[list[Annotated[str, msgspec.Meta(max_length=64)]], msgspec.Meta(max_length=256)] = []
     hostname: Annotated[str, msgspec.Meta(max_length=256)] | None = None
     physical_host: Annotated[str, msgspec.Meta(max_length=256)] | None = None
+    bmc_address: Annotated[str, msgspec.Meta(max_length=64)] | None = None
 
     @property
     def machine(self) -> str:

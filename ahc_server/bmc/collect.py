@@ -51,4 +51,4 @@ def sort_out(session: Session, targets: Sequence[Target], answers: Sequence[Answ
 
 def _bmc_address(record: NodeRecord) -> str | None:
     bmc = record.inventory.bmc if record.inventory is not None else None
-    return bmc.address if bmc is not None else None
+    return (bmc.address if bmc is not None else None) or record.identity.bmc_address

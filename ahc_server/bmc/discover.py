@@ -21,7 +21,7 @@ from ahc_agent.wire.messages import Identity
 from ahc_server.bmc.ask import WAS_ON
 from ahc_server.bmc.model import Answer, Arrival, Outcome, Trouble
 from ahc_server.bmc.target import Target
-from ahc_server.bmc.whose import Found, Known, machine_of, mismatch, spellings
+from ahc_server.bmc.whose import Found, Known, is_address, machine_of, mismatch, spellings
 
 #: How a BMC's failure is called here.
 _OUTCOME: dict[Trouble, Outcome] = {
@@ -65,14 +65,14 @@ def watch_arrivals(
     awaited = {
         place
         for place, (target, answer) in enumerate(zip(targets, started, strict=True))
-        if answer.failure is None and _can_be_told(target, answer)
+        if answer.failure is None and (_can_be_told(target, answer) or is_address(target.host))
     }
     found: dict[int, Found] = {}
     here: Mapping[str, Identity] = {}
     deadline = time.monotonic() + wait_s
     while True:
         here = agents()
-        machines = {machine: Known(identity) for machine, identity in here.items()}
+        machines = {machine: Known(identity, identity.bmc_address) for machine, identity in here.items()}
         old = lasting()
         anew = {machine: known for machine, known in machines.items() if machine not in old}
         for place in sorted(awaited - found.keys()):
@@ -116,6 +116,7 @@ def left_behind(targets: Sequence[Target], answered: Sequence[Answer]) -> list[s
 
 
 def _can_be_told(target: Target, answer: Answer) -> bool:
+    """Whether every machine says of itself by what it could be known; the address of its BMC not every machine can tell."""
     return bool(
         target.macs or target.serial or target.uuid or spellings(answer.uuid) or target.node != target.address
     )
@@ -135,10 +136,11 @@ def _arrival(
     if started.failure is not None:
         return end(_OUTCOME[started.failure.trouble], started.failure.problem)
     if found is not None and found.machine is not None:
-        wrong = mismatch(target, here[found.machine])
+        wrong = mismatch(target, here[found.machine], found.by)
+        known_by = f"known by the {' and the '.join(found.by)}"
         if wrong is not None:
-            return end("another", f"known by the {found.by}, but {wrong}", found.machine)
-        return end("joined", f"{started.said}; known by the {found.by}", found.machine)
+            return end("another", f"{known_by}, but {wrong}", found.machine)
+        return end("joined", f"{started.said}; {known_by}", found.machine)
     if found is not None:
         return end("another", found.conflict or "")
     if now is None:
@@ -147,6 +149,12 @@ def _arrival(
         return end("never", f"did not join within {wait_s:g} s, and its BMC: {now.failure.problem}")
     if now.power == "off":
         return end("off-again", f"{started.said}, and power is off again: it did not start, or shut down")
+    if not _can_be_told(target, started):
+        return end(
+            "untold",
+            f"{started.said}, power is on, and no machine that joined within {wait_s:g} s says that its BMC is at"
+            f" {target.host}: give mac, uuid or serial in the nodes file",
+        )
     return end(
         "never",
         f"{started.said}, power is on, and it did not join within {wait_s:g} s: check boot order, DHCP, the image, and its"

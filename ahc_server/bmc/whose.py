@@ -7,11 +7,14 @@ GUID of their own, so that a GUID proves something only where it is that of a ma
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 from ahc_agent.wire.messages import Identity
 from ahc_server.bmc.target import Target
+
+GUID, ADDRESS = "GUID of its BMC", "address of its BMC"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +27,11 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """``machine`` None: none of them. ``by``: what it was known by. ``conflict``: why none, where two signs name two machines."""
+    """``machine`` None: none of them. ``by``: what it was known by, each sign that names it. ``conflict``: why none, where two
+    signs name two machines."""
 
     machine: str | None = None
-    by: str = ""
+    by: tuple[str, ...] = ()
     conflict: str | None = None
 
 
@@ -52,17 +56,15 @@ def machine_of(target: Target, guid: str | None, machines: Mapping[str, Known]) 
         "MAC address": _those(machines, lambda known: bool(set(target.macs) & {mac.lower() for mac in known.identity.macs})),
         "serial": _those(machines, lambda known: target.serial is not None and target.serial == known.identity.serial),
         "UUID": _by_uuid(machines, target.uuid),
-        "GUID of its BMC": _by_uuid(machines, guid),
-        "address of its BMC": _those(machines, lambda known: known.bmc_address == target.host),
+        GUID: _by_uuid(machines, guid),
+        ADDRESS: _those(machines, lambda known: _same_address(target.host, known.bmc_address) is True),
         "name": _those(machines, lambda known: target.node == known.identity.name),
     }  # fmt: skip
     named = {sign: next(iter(found)) for sign, found in signs.items() if len(found) == 1}
     if len(set(named.values())) > 1:
         told = ", ".join(f"{sign}: {machine}" for sign, machine in named.items())
         return Found(conflict=f"its signs name different machines ({told})")
-    for sign, machine in named.items():
-        return Found(machine, sign)
-    return Found()
+    return Found(next(iter(named.values())), tuple(named)) if named else Found()
 
 
 def _by_uuid(machines: Mapping[str, Known], text: str | None) -> set[str]:
@@ -74,8 +76,26 @@ def _those(machines: Mapping[str, Known], fits: Callable[[Known], bool]) -> set[
     return {machine for machine, known in machines.items() if fits(known)}
 
 
-def mismatch(target: Target, identity: Identity) -> str | None:
-    """What the nodes file says of a machine that this one does not have; None where all that both tell agrees."""
+def is_address(host: str) -> bool:
+    """Whether a machine could say of its BMC that it is here: no name, and no port of loopback that somebody forwards."""
+    try:
+        return not ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _same_address(host: str, told: str | None) -> bool | None:
+    """Whether a machine says of its BMC the address that was asked. None: that cannot be told (a BMC may have one address of
+    each version of IP)."""
+    if not (told and is_address(host) and is_address(told)):
+        return None
+    asked, said = ip_address(host), ip_address(told)
+    return None if asked.version != said.version else asked == said
+
+
+def mismatch(target: Target, identity: Identity, by: Collection[str] = ()) -> str | None:
+    """What the nodes file says of a machine that this one does not have; None where all that both tell agrees. ``by``: what it is
+    known by. Where the BMC itself named it, the BMC may have another address besides, or be behind one that is translated."""
     macs = {mac.lower() for mac in identity.macs}
     if target.macs and macs and not macs & set(target.macs):
         return f"it has none of the MAC addresses {', '.join(target.macs)}"
@@ -83,4 +103,6 @@ def mismatch(target: Target, identity: Identity) -> str | None:
         return f"its serial is {identity.serial}, not {target.serial}"
     if target.uuid is not None and identity.uuid and identity.uuid.lower() not in spellings(target.uuid):
         return f"its UUID is {identity.uuid}, not {target.uuid}"
+    if GUID not in by and _same_address(target.host, identity.bmc_address) is False:
+        return f"its BMC says that it is at {identity.bmc_address}, not at {target.host}"
     return None
