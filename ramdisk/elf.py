@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from ramdisk.errors import BuildError
 
@@ -20,6 +21,29 @@ _SHT_DYNSYM, _SHT_VERNEED, _SHT_VERSYM = 11, 0x6FFFFFFE, 0x6FFFFFFF
 _SECTION_HEADER = struct.Struct("<IIQQQQIIQQ")
 _PROGRAM_HEADER = struct.Struct("<IIQQQQQQ")
 _SYMBOL = struct.Struct("<IBBHQQ")
+_DYNAMIC = struct.Struct("<QQ")
+_VERNEED = struct.Struct("<HHIII")
+_VERNAUX = struct.Struct("<IHHII")
+_NUMBER = struct.Struct("<H")
+_SIZE_AND_COUNT = struct.Struct("<HH")
+_ADDRESS = struct.Struct("<Q")
+#: The bit above says that the version is not the default one.
+_VERSION_BITS = 0x7FFF
+
+
+class _Section(NamedTuple):
+    """``Elf64_Shdr``: for tables, ``link`` is the section of their strings, ``info`` (of versions) how many there are."""
+
+    name: int
+    kind: int
+    flags: int
+    address: int
+    offset: int
+    size: int
+    link: int
+    info: int
+    alignment: int
+    entry_size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +91,8 @@ class Elf:
             if kind == _PT_INTERP:
                 interpreter = self.data[offset : offset + size].rstrip(b"\0").decode("ascii", "replace")
             elif kind == _PT_DYNAMIC:
-                entries = [
-                    struct.unpack_from("<QQ", self.data, at) for at in range(offset, offset + size - 15, 16)
-                ]
+                pairs = (self._take(_DYNAMIC, at) for at in range(offset, offset + size - 15, 16))
+                entries = [(tag, value) for tag, value in pairs]
         values = dict(entries)
         if _DT_STRTAB not in values:
             return Dynamic(interpreter=interpreter)
@@ -84,79 +107,84 @@ class Elf:
 
     def undefined(self) -> list[Undefined]:
         """Symbols that other files must define, with the library and version that the linker noted."""
-        sections = list(self._sections())
+        sections = self._sections()
         versions = dict(self._needed_versions(sections))
-        versym = next((s for s in sections if s[1] == _SHT_VERSYM), None)
+        numbers = _first(sections, _SHT_VERSYM)
         found = []
         for index, name, section in self._symbols(sections):
             if section == 0:
-                version = (
-                    struct.unpack_from("<H", self.data, versym[4] + 2 * index)[0] & 0x7FFF if versym else 0
-                )
-                found.append(Undefined(name, *versions.get(version, ("", ""))))
+                number = self._take(_NUMBER, numbers.offset + 2 * index)[0] & _VERSION_BITS if numbers else 0
+                found.append(Undefined(name, *versions.get(number, ("", ""))))
         return found
 
     def defined(self) -> set[str]:
         """Names of the symbols that other files may take from this one."""
-        return {name for _, name, section in self._symbols(list(self._sections())) if section != 0}
+        return {name for _, name, section in self._symbols(self._sections()) if section != 0}
 
     def section(self, name: str) -> bytes:
         """Bytes of one section; empty when there is none of that name."""
-        sections = list(self._sections())
-        names = sections[struct.unpack_from("<H", self.data, 62)[0]][4] if sections else 0
+        sections = self._sections()
+        names = self._strings_of(sections, self._take(_NUMBER, 62)[0]) if sections else 0
         for section in sections:
-            if self._string(names + section[0]) == name:
-                return self.data[section[4] : section[4] + section[5]]
+            if self._string(names + section.name) == name:
+                return self.data[section.offset : section.offset + section.size]
         return b""
 
     def _segments(self) -> Iterator[tuple[int, int, int, int]]:
-        start = struct.unpack_from("<Q", self.data, 32)[0]
-        size, count = struct.unpack_from("<HH", self.data, 54)
+        """Kind, offset in the file, address and size in the file of each segment."""
+        (start,) = self._take(_ADDRESS, 32)
+        size, count = self._take(_SIZE_AND_COUNT, 54)
         for index in range(count):
-            try:
-                kind, _, offset, address, _, length, _, _ = _PROGRAM_HEADER.unpack_from(
-                    self.data, start + index * size
-                )
-            except struct.error as error:
-                raise BuildError(
-                    f"{self.path}: the ELF file is cut short; delete the cache and build anew"
-                ) from error
+            kind, _, offset, address, _, length, _, _ = self._take(_PROGRAM_HEADER, start + index * size)
             yield kind, offset, address, length
 
-    def _sections(self) -> Iterator[tuple[int, ...]]:
-        start = struct.unpack_from("<Q", self.data, 40)[0]
-        size, count = struct.unpack_from("<HH", self.data, 58)
-        for index in range(count if start else 0):
-            try:
-                yield _SECTION_HEADER.unpack_from(self.data, start + index * size)
-            except struct.error as error:
-                raise BuildError(
-                    f"{self.path}: the ELF file is cut short; delete the cache and build anew"
-                ) from error
+    def _sections(self) -> list[_Section]:
+        (start,) = self._take(_ADDRESS, 40)
+        size, count = self._take(_SIZE_AND_COUNT, 58)
+        return [
+            _Section(*self._take(_SECTION_HEADER, start + index * size))
+            for index in range(count if start else 0)
+        ]
 
-    def _symbols(self, sections: list[tuple[int, ...]]) -> Iterator[tuple[int, str, int]]:
+    def _symbols(self, sections: list[_Section]) -> Iterator[tuple[int, str, int]]:
         """Index, name and section of each dynamic symbol; section 0 means that it is defined elsewhere."""
-        table = next((s for s in sections if s[1] == _SHT_DYNSYM), None)
+        table = _first(sections, _SHT_DYNSYM)
         if table is None:
             return
-        strings = sections[table[6]][4]
-        for index in range(1, table[5] // _SYMBOL.size):
-            name, _, _, section, _, _ = _SYMBOL.unpack_from(self.data, table[4] + index * _SYMBOL.size)
+        strings = self._strings_of(sections, table.link)
+        for index in range(1, table.size // _SYMBOL.size):
+            name, _, _, section, _, _ = self._take(_SYMBOL, table.offset + index * _SYMBOL.size)
             yield index, self._string(strings + name), section
 
-    def _needed_versions(self, sections: list[tuple[int, ...]]) -> Iterator[tuple[int, tuple[str, str]]]:
-        table = next((s for s in sections if s[1] == _SHT_VERNEED), None)
+    def _needed_versions(self, sections: list[_Section]) -> Iterator[tuple[int, tuple[str, str]]]:
+        """Number of a version in this file → the library that has it, and its name there."""
+        table = _first(sections, _SHT_VERNEED)
         if table is None:
             return
-        strings, at = sections[table[6]][4], table[4]
-        for _ in range(table[7]):
-            _, count, file, first, following = struct.unpack_from("<HHIII", self.data, at)
+        strings, at = self._strings_of(sections, table.link), table.offset
+        for _ in range(table.info):
+            _, count, file, first, following = self._take(_VERNEED, at)
             library, inner = self._string(strings + file), at + first
             for _ in range(count):
-                _, _, index, name, further = struct.unpack_from("<IHHII", self.data, inner)
-                yield index & 0x7FFF, (library, self._string(strings + name))
+                _, _, number, name, further = self._take(_VERNAUX, inner)
+                yield number & _VERSION_BITS, (library, self._string(strings + name))
                 inner += further
+            if not following:
+                return
             at += following
+
+    def _strings_of(self, sections: list[_Section], index: int) -> int:
+        if index >= len(sections):
+            raise BuildError(f"{self.path}: the ELF file names a section that it does not have")
+        return sections[index].offset
+
+    def _take(self, form: struct.Struct, at: int) -> tuple[int, ...]:
+        try:
+            return form.unpack_from(self.data, at)
+        except struct.error as error:
+            raise BuildError(
+                f"{self.path}: the ELF file is cut short; delete the cache and build anew"
+            ) from error
 
     def _offset(self, address: int, loads: list[tuple[int, int, int]]) -> int:
         for start, offset, size in loads:
@@ -169,3 +197,7 @@ class Elf:
         if not 0 <= at <= end:
             raise BuildError(f"{self.path}: a name in the ELF file has no end")
         return self.data[at:end].decode("utf-8", "replace")
+
+
+def _first(sections: list[_Section], kind: int) -> _Section | None:
+    return next((section for section in sections if section.kind == kind), None)
