@@ -7,16 +7,11 @@ import json
 import ssl
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from ahc_server.bmc import ask
 from ahc_server.bmc.ask import Act, Ask
@@ -25,6 +20,7 @@ from ahc_server.bmc.model import Answer
 from ahc_server.bmc.secret import Secret
 from ahc_server.bmc.target import Login, Target
 from ahc_server.bmc.workers import ask_all
+from tests.certificates import self_signed
 
 pytest.importorskip("sushy", reason="needs sushy, the extra ahc[redfish]")
 
@@ -176,24 +172,7 @@ def server() -> Iterator[ThreadingHTTPServer]:
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
-    """A key and a certificate that it signed itself, as BMCs come with."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bmc")])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
-        .not_valid_after(datetime(2120, 1, 1, tzinfo=UTC))
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    plain = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    path = tmp_path / "bmc.pem"
-    path.write_bytes(plain + made.public_bytes(pem))
-    return path
+    return self_signed(tmp_path / "bmc.pem")
 
 
 def test_a_certificate_that_nobody_vouches_for_is_said_as_such_and_taken_when_told(

@@ -1,0 +1,113 @@
+"""A Redfish server that is not ours: sushy-tools' emulator (OpenStack) with its fake machines, in a process of its own.
+
+It is installed at the first time into ``.venv-peers/redfish``: its Flask and Werkzeug are nobody else's business here.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY
+
+PACKAGE = "sushy-tools==2.2.0"
+FOLDER = REPOSITORY / ".venv-peers" / "redfish"
+#: Without a network pip gives up soon.
+_PIP_PATIENCE = ("--no-input", "--retries", "2", "--timeout", "15")
+_HASH = "import bcrypt, sys; print(bcrypt.hashpw(sys.stdin.buffer.read(), bcrypt.gensalt(4)).decode())"
+
+
+@contextmanager
+def emulator(
+    folder: Path,
+    machines: Sequence[tuple[str, str]],
+    user: str,
+    password: str,
+    certificate: Path | None = None,
+) -> Iterator[str]:
+    """Its URL. ``machines``: UUID and name of each. ``certificate``: with its key in one file; then it speaks HTTPS."""
+    python = _python()
+    hashed = subprocess.run(
+        [python, "-c", _HASH], input=password.encode(), capture_output=True, timeout=60, check=True
+    ).stdout.decode()
+    (folder / "htpasswd").write_text(f"{user}:{hashed}")
+    systems = [{"uuid": uuid, "name": name, "power_state": "Off", "nics": []} for uuid, name in machines]
+    settings = {
+        "SUSHY_EMULATOR_FAKE_SYSTEMS": systems,
+        "SUSHY_EMULATOR_STATE_DIR": str(folder),
+        "SUSHY_EMULATOR_AUTH_FILE": str(folder / "htpasswd"),
+    }
+    (folder / "emulator.conf").write_text(
+        "".join(f"{name} = {value!r}\n" for name, value in settings.items())
+    )
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    command = [str(python.with_name("sushy-emulator")), "--fake", "--config", str(folder / "emulator.conf")]
+    command += ["-i", "127.0.0.1", "-p", str(port)]
+    if certificate is not None:
+        command += ["--ssl-certificate", str(certificate), "--ssl-key", str(certificate)]
+    with (folder / "emulator.log").open("wb") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=_environment())
+    try:
+        _await(server, port, folder / "emulator.log")
+        yield f"{'http' if certificate is None else 'https'}://127.0.0.1:{port}"
+    finally:
+        server.kill()
+        server.wait(30)
+
+
+def _environment() -> dict[str, str]:
+    """Without what would name another config, or a cloud."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("SUSHY_", "OS_"))}
+
+
+def _await(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and server.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise AssertionError(f"the emulator does not listen: {log.read_text()}")
+
+
+def _python() -> Path:
+    """The interpreter that has the emulator. Skips where it cannot be installed."""
+    python = FOLDER / "bin" / "python"
+    if not _has_emulator(python):
+        # What an installation that was cut short has left would stand in the way for ever.
+        shutil.rmtree(FOLDER, ignore_errors=True)
+        try:
+            for command in (
+                [sys.executable, "-m", "venv", str(FOLDER)],
+                [str(FOLDER / "bin" / "pip"), "install", "-q", *_PIP_PATIENCE, PACKAGE],
+            ):
+                subprocess.run(
+                    command, check=True, timeout=300, capture_output=True, stdin=subprocess.DEVNULL
+                )
+        except (subprocess.SubprocessError, OSError) as error:
+            shutil.rmtree(FOLDER, ignore_errors=True)
+            pytest.skip(f"sushy-tools cannot be installed: {error}")
+        if not _has_emulator(python):
+            pytest.skip(f"sushy-tools is installed in {FOLDER}, and cannot be imported")
+    return python
+
+
+def _has_emulator(python: Path) -> bool:
+    try:
+        done = subprocess.run(
+            [python, "-c", "import sushy_tools.emulator.main"], capture_output=True, timeout=60
+        )
+    except (subprocess.SubprocessError, OSError):
+        return False
+    return done.returncode == 0
