@@ -32,7 +32,7 @@ def assemble(recipe: Recipe, tree: Tree, work: Path) -> tuple[Image, str]:
     """
     root = tree.path
     image = Image()
-    _layout(image)
+    add_layout(image)
     extras.add_packages(image, recipe, tree)
     instead = {
         name: standins.make(root, name, [root / user.lstrip("/") for user in users], work)
@@ -57,7 +57,8 @@ def assemble(recipe: Recipe, tree: Tree, work: Path) -> tuple[Image, str]:
     return image, version
 
 
-def _layout(image: Image) -> None:
+def add_layout(image: Image) -> None:
+    """Add empty places, links, and the small files that every Linux has."""
     for path, mode in PLACES.items():
         image.directory(path, mode)
     for link, target in MERGED.items():
