@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -374,3 +375,55 @@ def test_another_dhcp_server_is_found_and_its_answers_only_added_to(tmp_path: Pa
         else:
             assert netboot.process.wait(30) == 2
             assert "a DHCP server answers there already (10.9.0.7)" in netboot.said
+
+
+#: What a PXE ROM sends (PXE 2.1, table 2-1), and the answer that comes: file, address. With "request" it asks at port 4011.
+PXE = """
+import socket, sys
+from ahc_server.netboot import probe
+extra, request = bytes.fromhex(sys.argv[1]), sys.argv[2:] == ["request"]
+packet = probe.discover(77, bytes.fromhex("525400000001")).rstrip(b"\\0")[:-1] + extra + b"\\xff"
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"eth0")
+    line.bind(("", 68))
+    if request:
+        packet = packet.replace(b"\\x35\\x01\\x01", b"\\x35\\x01\\x03", 1)
+        packet = packet[:12] + socket.inet_aton("10.9.0.9") + packet[16:]
+    line.sendto(packet, ("10.9.0.1", 4011) if request else ("255.255.255.255", 67))
+    line.settimeout(3)
+    answer = line.recv(4096)
+    print(answer[108:236].rstrip(b"\\0").decode() or "-", ".".join(map(str, answer[16:20])))
+"""
+
+
+def rom(architecture: int) -> str:
+    """Options 93, 94, 97 and 60 as firmware sends them, in hexadecimal."""
+    uuid = "6111" + "00" * 17
+    return (
+        f"5d02{architecture:04x}"
+        + "5e03010201"
+        + uuid
+        + "3c20"
+        + f"PXEClient:Arch:{architecture:05}:UNDI:002001".encode().hex()
+    )
+
+
+@needs_loaders
+def test_beside_another_dhcp_server_firmware_learns_what_to_boot_and_no_address(tmp_path: Path) -> None:
+    ipxe = "af03b10501"
+    with net() as one:
+        options = ["--image", str(image(tmp_path / "image")), "--interface", "eth0", "--proxy"]
+        netboot = one.netboot(tmp_path / "boot", *options)
+        assert "no DHCP server answers on eth0" in netboot.said
+        one.machine.ip("address add 10.9.0.9/24 dev eth0")
+
+        def ask(*arguments: str) -> list[str]:
+            return one.machine.run(sys.executable, "-c", PXE, *arguments).stdout.split()
+
+        assert ask(rom(0)) == ["undionly.kpxe", "0.0.0.0"]
+        assert ask(rom(7), "request") == ["ipxe.efi", "0.0.0.0"]
+        for architecture in (0, 7):
+            assert ask(rom(architecture) + ipxe) == [f"{HTTP}/boot.ipxe", "0.0.0.0"]
+        assert one.machine.dhcp("eth0", tmp_path, tries=1) is None

@@ -126,11 +126,12 @@ def _loads(lan: Lan, base: Url, loaders: bool) -> list[str]:
 
 
 def _loads_by_proxy(lan: Lan, base: Url, loaders: bool) -> list[str]:
-    """A ProxyDHCP server names files by PXE services (PXE 2.1, 2.2.3), and iPXE takes the file of the offer itself."""
+    """A BIOS and iPXE take the file of the offer itself; UEFI asks again at port 4011, where dnsmasq names the file of the only
+    PXE service that fits (PXE 2.1, 2.2.3)."""
     lines = [f"dhcp-boot=tag:ipxe,{base}/{SCRIPT},,{lan.address}"]
     if loaders:
         lines += [
-            f'pxe-service=tag:!ipxe,x86PC,"AHC discovery ramdisk",{BIOS_LOADER},{lan.address}',
+            f"dhcp-boot=tag:!ipxe,tag:bios,{BIOS_LOADER},,{lan.address}",
             f'pxe-service=tag:!ipxe,X86-64_EFI,"AHC discovery ramdisk",{UEFI_LOADER},{lan.address}',
             f'pxe-service=tag:!ipxe,BC_EFI,"AHC discovery ramdisk",{UEFI_LOADER},{lan.address}',
         ]
