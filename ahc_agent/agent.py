@@ -72,8 +72,11 @@ class Companion:
     def turn(self, agent: Agent) -> None:
         """Called in each turn of the agent's loop, every half second at least."""
 
-    def welcomed(self, message: Welcome) -> None:
-        """The server has admitted the agent."""
+    def heard(self, message: FromServer) -> None:
+        """What the server said, before the agent obeys it."""
+
+    def said(self, message: Message) -> None:
+        """What the task under way has said: Progress, Ready, Result."""
 
     def troubles(self) -> list[str]:
         """What the next Hello tells of the machine's boot."""
@@ -160,6 +163,7 @@ class Agent:
                 self._link.send(self._hello())
 
     def _obey(self, message: FromServer) -> None:
+        self._companion.heard(message)
         match message:
             case Assign():
                 if message.task_id in self._outbox:
@@ -178,13 +182,13 @@ class Agent:
                 _log.info("acknowledged: %s", message.task_id)
             case Welcome():
                 self._outbox.due_now()
-                self._companion.welcomed(message)
             case Stop():
                 self.stopped = message
                 self._ending = f"told to stop: {message.reason}" if message.reason else "told to stop"
                 self._say(f"the server says stop{': ' + message.reason if message.reason else ''}")
 
     def _report(self, message: Message) -> None:
+        self._companion.said(message)
         if isinstance(message, Result):
             self._outbox.put(message)
         elif isinstance(message, Ready):

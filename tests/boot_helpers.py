@@ -128,6 +128,12 @@ class Site:
         process.says("ahc.key=")
         return process, key_of(process)
 
+    def web(self, folder: Path, port: int = 8080) -> Process:
+        """A web server outside that takes what is PUT."""
+        return self.start(
+            self.outside, sys.executable, Path(__file__).with_name("put_server.py"), SERVER, str(port), folder
+        )
+
     @property
     def store(self) -> Path:
         return self.folder / "ahc.db"

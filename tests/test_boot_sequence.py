@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from ahc_agent.wire.messages import BenchLimits, CpuTask
+from ahc_agent.wire.tasks import PlannedTask, TaskList, write_tasks
+from ahc_server.cli import group as ahc
 from tests.boot_helpers import SERVER, Site, site
 
 pytestmark = pytest.mark.root
+
+CPU = PlannedTask(
+    job="cpu",
+    time_limit_s=30.0,
+    task=CpuTask(scopes=("all",), limits=BenchLimits(runtime_s=0.5, min_samples=2)),
+)
 
 
 @pytest.fixture
@@ -25,3 +36,41 @@ def test_a_machine_finds_an_address_and_the_server(one: Site) -> None:
     machine.says("joined the server")
     assert machine.said.count("joined the server") == 1
     assert "10.77.0." in one.ip("address", "show", "dev", "c0")
+
+
+def test_a_machine_without_a_server_measures_and_delivers(one: Site) -> None:
+    one.dhcp()
+    web = one.folder / "web"
+    web.mkdir()
+    (web / "busy").touch()
+    (web / "p.json").write_bytes(write_tasks(TaskList(plan="p", tasks=(CPU,), left_out=("network: alone",))))
+    one.web(web)
+    machine = one.boot(
+        f"ahc.plan=http://{SERVER}:8080/p.json ahc.upload=http://{SERVER}:8080/ ahc.session=s ahc.onsuccess=halt"
+    )
+    machine.says("halt, were it not a rehearsal", 60)
+    for expected in (
+        "plan p: 1 jobs, without a server",
+        "left out: network: alone",
+        "the inventory: begins (inventory, 1 of 2)",
+        "the CPUs: done in",
+        "the result cannot be delivered: ",
+        f"is at http://{SERVER}:8080/",
+    ):
+        assert expected in machine.said
+    [result] = [path for path in web.glob("*.json") if path.name != "p.json"]
+    told = json.loads(result.read_bytes())
+    assert (told["schema"], told["plan"], told["session"]) == ("ahc.bench/1", "p", "s")
+    assert any(each["value"] for each in told["measurements"])
+    assert (
+        CliRunner()
+        .invoke(ahc, ["--store", str(one.store), "import", str(result), "--session", "s"])
+        .exit_code
+        == 0
+    )
+
+
+def test_a_plan_that_is_no_plan_is_a_failure(one: Site) -> None:
+    machine = one.boot("ahc.plan=nothing ahc.onfailure=poweroff")
+    machine.says("poweroff, were it not a rehearsal")
+    assert "the plan cannot be taken:" in machine.said and "No such file" in machine.said

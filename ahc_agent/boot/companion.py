@@ -7,7 +7,8 @@ from collections.abc import Callable
 from ahc_agent.agent import Agent, Companion
 from ahc_agent.boot import clock
 from ahc_agent.boot.console import Console
-from ahc_agent.wire.messages import Welcome
+from ahc_agent.boot.telling import Telling
+from ahc_agent.wire.messages import Assign, FromServer, Message, Result, Welcome
 
 #: What a person should look at, by a part of the agent's own sentence (``wire.link``).
 CHECKS: dict[str, str] = {
@@ -37,6 +38,7 @@ class Beside(Companion):
     ) -> None:
         self.has_joined = False
         self._console = console
+        self._telling = Telling(console)
         self._turn_of_boot = turn_of_boot
         self._addresses = addresses
         self._built_at_s = built_at_s
@@ -58,7 +60,17 @@ class Beside(Companion):
         if self._turn_of_boot():
             agent.move(self._addresses())
 
-    def welcomed(self, message: Welcome) -> None:
+    def heard(self, message: FromServer) -> None:
+        if isinstance(message, Welcome):
+            self._welcomed(message)
+        elif isinstance(message, Assign):
+            self._telling.begins(message.task_id, message.task)
+
+    def said(self, message: Message) -> None:
+        if isinstance(message, Result):
+            self._telling.ended(message)
+
+    def _welcomed(self, message: Welcome) -> None:
         right_s = clock.correct(self._built_at_s, message.server_at_unix_s)
         if right_s is None or self._set_clock is None:
             return

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 from ahc_agent.boot import modules
 from ahc_agent.boot.console import Console
 
 #: Rounds of devices behind devices behind devices: a disk behind an adapter behind a bridge are three.
 _ROUNDS = 10
+_NVME = Path("/sys/class/nvme")
+_NOT_YET = {"new", "connecting", "resetting"}
+_DISKS_S = 30.0
 _CHECK = "The machine is measured without it. Check that the image has the firmware that the driver wants"
 
 
 class Hardware:
     """``settled`` is set once all that was there at the start has its driver; later comers get theirs as well."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, wake: Callable[[], None]) -> None:
         self.settled = threading.Event()
+        self._wake = wake
         self._console = console
         self._loaded: set[str] = set()
         self._plug = modules.HotPlug()
@@ -33,11 +39,13 @@ class Hardware:
             for _ in range(_ROUNDS):
                 if not self._load(self._plug.heard()):
                     break
+            self._wait_for_disks()
             self._console.say(
                 "hardware",
                 f"drivers are loaded for {len(self._loaded)} kinds of devices ({time.monotonic() - begun:.1f} s)",
             )
             self.settled.set()
+            self._wake()
             while True:
                 self._plug.wait()
                 self._load(self._plug.heard())
@@ -46,6 +54,20 @@ class Hardware:
             raise
         finally:
             self.settled.set()
+            self._wake()
+
+    def _wait_for_disks(self) -> None:
+        """NVMe drivers say that they are loaded before their disks are there; SCSI's are told to look first (etc/modprobe.d)."""
+        until = time.monotonic() + _DISKS_S
+        while waiting := [
+            path.parent.name for path in _NVME.glob("*/state") if path.read_text().strip() in _NOT_YET
+        ]:
+            if time.monotonic() > until:
+                self._console.trouble(
+                    f"not ready after {_DISKS_S:.0f} s: {', '.join(waiting)}", "The disk may be broken"
+                )
+                return
+            time.sleep(0.05)
 
     def _load(self, names: set[str], more: tuple[str, ...] = ()) -> bool:
         """Whether there was anything to load."""

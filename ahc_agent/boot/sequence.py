@@ -7,9 +7,7 @@ failure is said on the console with what to check, and told to the server once i
 from __future__ import annotations
 
 import importlib
-import select
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from ahc_agent.boot.arguments import Arguments, Then, endpoint, key
 from ahc_agent.boot.console import Console
 from ahc_agent.boot.dhcp import HOOK
 from ahc_agent.boot.hardware import Hardware
+from ahc_agent.boot.loop import Loop
 from ahc_agent.boot.network import Network
 from ahc_agent.boot.watchdog import Watchdog, arm
 from ahc_agent.errors import UsageError
@@ -36,6 +35,7 @@ class Powers:
     machine: bool = True
     run: Path = RUN
     hook: Path = HOOK
+    plans: Path = Path("/usr/share/ahc/plans")
     resolver: Path | None = Path("/etc/resolv.conf")
 
 
@@ -46,23 +46,20 @@ class Boot:
         self._arguments = arguments
         self._console = console
         self._powers = powers
-        self._watchdog: Watchdog | None = None
         self._key_file = powers.run / "agent.key"
         self._built_at_s = clock.built_at_s()
-        self._hardware = Hardware(console) if powers.machine else None
-        self._network = Network(arguments, console, hook=powers.hook, resolver=powers.resolver)
+        self._loop = Loop(Network(arguments, console, hook=powers.hook, resolver=powers.resolver))
+        self._hardware = Hardware(console, self._loop.wake) if powers.machine else None
 
     def run(self) -> Then:
         """Boot, obey or measure, and answer with what comes then."""
         try:
             self._begin()
             if self._arguments.plan is not None:
-                return self._alone()
+                return self._alone(self._arguments.plan)
             return self._obey()
         finally:
-            self._network.close()
-            if self._watchdog is not None:
-                self._watchdog.close()
+            self._loop.close()
 
     # ── stages ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -83,11 +80,11 @@ class Boot:
             routes.forget([card.name for card in interfaces.cards()])
         if self._hardware is not None:
             self._hardware.start()
-        self._turn()
+        self._loop.turn()
         # What takes a second on a slow machine is done while drivers and DHCP servers take theirs.
         for module in ("ahc_agent.agent", "ahc_agent.identity", "psutil"):
             importlib.import_module(module)
-            self._turn()
+            self._loop.turn()
 
     def _prepare_machine(self) -> None:
         console = self._console
@@ -105,7 +102,7 @@ class Boot:
             console.trouble(sentence)
         armed = arm()
         if isinstance(armed, Watchdog):
-            self._watchdog = armed
+            self._loop.watchdog = armed
         else:
             console.trouble(armed, "A machine that hangs is not started anew by itself")
 
@@ -117,10 +114,10 @@ class Boot:
         from ahc_agent.wire.keys import load_or_create
 
         where, server_key = self._find_server()
-        self._wait(lambda: self._hardware is None or self._hardware.settled.is_set())
+        self._wait_for_hardware()
         beside = Beside(
             self._console,
-            self._turn,
+            self._loop.turn,
             lambda: own_addresses(where),
             built_at_s=self._built_at_s,
             set_clock=clock.set_clock if self._powers.machine else None,
@@ -137,28 +134,36 @@ class Boot:
         )
         agent = Agent(settings, beside.say, beside)
         agent.run()
-        stopped = agent.stopped
-        if stopped is not None and stopped.then:
-            return stopped.then
-        return self._arguments.on_success
+        if agent.stopped is None:
+            return "wait"  # a signal: init ends the machine, or a person the agent
+        return agent.stopped.then or self._arguments.on_success
 
-    def _alone(self) -> Then:
-        raise NotImplementedError
+    def _alone(self, plan: str) -> Then:
+        """Measure without a server."""
+        from ahc_agent.boot.alone import Alone
+
+        self._wait_for_hardware()
+        powers = self._powers
+        alone = Alone(self._arguments, self._console, self._loop, powers.run, powers.machine, powers.plans)
+        return alone.measure(plan)
+
+    def _wait_for_hardware(self) -> None:
+        self._loop.wait(lambda: self._hardware is None or self._hardware.settled.is_set())
 
     # ── the server ─────────────────────────────────────────────────────────────────────────────────
 
     def _find_server(self) -> tuple[str, str]:
         """Endpoint and key, from the kernel's arguments, else from DHCP; waits until there is an address from which to go
         there."""
-        arguments, network, console = self._arguments, self._network, self._console
+        arguments, network, console = self._arguments, self._loop.network, self._console
         if arguments.server is not None and arguments.key is not None:
             console.say("server", f"is {arguments.server}, by the kernel's arguments")
-            self._wait(lambda: bool(network.places()))
+            self._loop.wait(lambda: bool(network.places()))
             return arguments.server, arguments.key
         refused: set[tuple[str, str]] = set()
         say_at_s = time.monotonic() + _NAMED_WITHIN_S
         while True:
-            self._wait(lambda: network.server() not in (None, *refused), until_s=say_at_s)
+            self._loop.wait(lambda: network.server() not in (None, *refused), until_s=say_at_s)
             named = network.server()
             if named is not None and named not in refused:
                 try:
@@ -177,23 +182,6 @@ class Boot:
                 "Boot with ahc.server= and ahc.key= (`ahc serve` prints both), or give DHCP options 224 and 225",
             )
             say_at_s = time.monotonic() + 60.0
-
-    # ── the loop ───────────────────────────────────────────────────────────────────────────────────
-
-    def _turn(self) -> bool:
-        """What is due at any time. Whether the machine's addresses have changed."""
-        if self._watchdog is not None:
-            self._watchdog.pet()
-        return self._network.turn()
-
-    def _wait(self, until: Callable[[], bool], until_s: float | None = None) -> bool:
-        """Until something is so, or the time (CLOCK_MONOTONIC) has come; answers with whether it is so."""
-        while not until():
-            if until_s is not None and time.monotonic() >= until_s:
-                return False
-            select.select(self._network.readable(), [], [], 0.2)
-            self._turn()
-        return True
 
 
 def who() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ from ahc_agent.errors import UsageError
 
 #: Where a ramdisk's root is (statfs(2)): nothing that is on a disk, so that nothing of value can be harmed.
 _RAM = {"rootfs", "ramfs", "tmpfs"}
+_BREATH_S = 5.0
 #: Where `ip netns add` puts names (ip-netns(8)).
 _NAMESPACES = Path("/run/netns")
 
@@ -49,11 +51,16 @@ def command(line: str | None, rehearse: Path | None) -> None:
             raise UsageError(
                 "--rehearse: only in a network namespace of its own (ip netns add NAME; ip netns exec NAME ...)"
             )
-        powers = Powers(machine=False, run=rehearse, hook=rehearse / "udhcpc", resolver=None)
+        powers = Powers(machine=False, run=rehearse, hook=rehearse / "udhcpc", plans=rehearse, resolver=None)
         console = Console(lambda text: click.echo(text, err=True, nl=False))
     if line is None:
         line = arguments.PATH.read_text(errors="replace")
-    then = Boot(arguments.read(line), console, powers).run()
+    try:
+        then = Boot(arguments.read(line), console, powers).run()
+    except Exception as error:
+        console.trouble(f"the agent has failed: {type(error).__name__}: {error}", "It is started anew")
+        time.sleep(_BREATH_S)  # init starts it anew at once, and the console is to be read
+        raise
     if rehearse is not None:
         console.say("done", f"{then}, were it not a rehearsal")
         return
