@@ -182,6 +182,9 @@ class Agent:
                 _log.info("acknowledged: %s", message.task_id)
             case Welcome():
                 self._outbox.due_now()
+                if self._worker.ready is not None:
+                    # It was said to a server that is gone, or on a connection that broke.
+                    self._hold(self._worker.ready)
             case Stop():
                 self.stopped = message
                 self._ending = f"told to stop: {message.reason}" if message.reason else "told to stop"
@@ -192,10 +195,14 @@ class Agent:
         if isinstance(message, Result):
             self._outbox.put(message)
         elif isinstance(message, Ready):
-            self._held.append((time.monotonic() + _CLOCK_WAIT_S, message))
-            self._link.look_at_clock(_LOOKS)  # Go follows, and names a moment of the server's clock
+            self._hold(message)
         elif self._link.state is State.JOINED:
             self._link.send(message)
+
+    def _hold(self, ready: Ready) -> None:
+        """Go follows Ready, and names a moment of the server's clock: that is looked at first."""
+        self._held.append((time.monotonic() + _CLOCK_WAIT_S, ready))
+        self._link.look_at_clock(_LOOKS)
 
     def _send_ready(self, now: float) -> None:
         """Where the server's clock is not known well yet, as right after joining, its answers are waited for."""

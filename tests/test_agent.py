@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from ahc_agent.wire.keys import load_or_create, new_pair
-from ahc_agent.wire.messages import Ack, Assign, CpuTask, InventoryTask, Result, Stop
+from ahc_agent.wire.messages import Ack, Assign, CpuTask, Go, InventoryTask, PairTask, Ready, Result, Stop
 from ahc_server.hub import Event, Hub, Joined, Lost, Said
 from tests.wire_helpers import SERVER_KEYS, Peer, hello, joined, serving, until
 
@@ -171,6 +171,28 @@ def test_it_comes_back_to_a_server_that_was_started_anew(join: Callable[..., Joi
         assert (greeting.instance, greeting.unacknowledged) == (instance, ["t1"])
         assert until(lambda: results(events))[0] == unacknowledged
     assert agent.process.poll() is None
+
+
+def test_a_pair_that_waits_for_its_go_says_so_to_a_server_that_was_started_anew(
+    join: Callable[..., Joining],
+) -> None:
+    def readies(events: list[Event]) -> list[Ready]:
+        return [each.message for each in events if isinstance(each, Said) and isinstance(each.message, Ready)]
+
+    bind = f"tcp://127.0.0.1:{free_port()}"
+    pair = PairTask(pair_id="p", role="listen", peer="n2", token="00" * 8, address="127.0.0.1")
+    with serving(bind, epoch="first") as (hub, events):
+        join(bind)
+        until(lambda: joined(events))
+        hub.send("n1", Assign(task_id="t1", task=pair, time_limit_s=60))
+        (first,) = until(lambda: readies(events))
+    with serving(bind, epoch="second") as (hub, events):
+        assert until(lambda: readies(events), 40)[0] == first, "the ports that it listens on"
+        hub.send("n1", Go(task_id="t1"))
+        hub.expire(time.monotonic() + 60)  # forgotten: it joins again
+        until(lambda: joined(events) == ["n1", "n1"])
+        until(lambda: results(events), 40)  # nobody came
+        assert len(readies(events)) == 1, "after its Go it is ready no more"
 
 
 def test_it_joins_a_server_that_forgot_it_without_a_break_of_the_connection(
