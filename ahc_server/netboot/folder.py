@@ -29,6 +29,9 @@ IMAGE = (scripts.KERNEL, scripts.INITRAMFS)
 #: Where Debian's package ``ipxe`` puts its loaders.
 LOADERS = Path("/usr/lib/ipxe")
 
+#: What an earlier folder may have had and this one has not.
+_SOMETIMES = {BIOS_LOADER, UEFI_LOADER, PLAN, *(f"{name}.sig" for name in IMAGE)}
+
 _SIGN_LIMIT_S = 120.0
 
 
@@ -83,6 +86,8 @@ def write(folder: Path, wanted: Wanted) -> Written:
             _write(folder / name, data)
         if wanted.upload:
             (folder / UPLOADS).mkdir(exist_ok=True)
+        for name in _SOMETIMES - {*names, *texts}:
+            (folder / name).unlink(missing_ok=True)
         files = {name: folder / name for name in (*names, *texts, SUMS)}
         written = Written(folder, files, line, remarks)
         _write(folder / SUMS, _sums(folder, [*names, *texts]))
@@ -153,8 +158,6 @@ def _copy_loaders(folder: Path, loaders: Path) -> tuple[list[str], list[str]]:
     for name in names:
         _copy(loaders / name, folder / name)
     absent = [name for name in (BIOS_LOADER, UEFI_LOADER) if name not in names]
-    for name in absent:
-        (folder / name).unlink(missing_ok=True)
     remark = f"no {' and no '.join(absent)} in {loaders} (Debian package ipxe): only firmware that is iPXE will boot"
     return names, [remark] if absent else []
 
