@@ -2,7 +2,7 @@
 
 An element's price is the logarithm of how many there are to choose from. What an accepted element explains is taken away from
 all others, and so is the doubt about it: a flow that runs through something bad says little of the rest of its way. At the
-end each element has to stand on its own against all others.
+end each element has to stand on its own against all others, and more of its flows have to be slow than chance makes of any.
 """
 
 from __future__ import annotations
@@ -37,6 +37,10 @@ _OWN = 0.5
 _KEEPS = 0.8
 #: The tail is read from so many flows.
 _MANY_FLOWS = 400
+#: In the end, when all other elements are known: from so many that do not run through the element in question.
+_SOME_FLOWS = 24
+#: What flows that stay inside a rack say nothing of.
+_OF_LEAVES = ("leaf", "out", "in", "link")
 #: Where a node is slow with a single peer, however often, nobody can tell which of the two is bad.
 _LEAST_PEERS = 2
 #: Part of the flows between racks that no bad leaf slows.
@@ -110,17 +114,30 @@ class _State:
         best = self._best if expected is None else expected
         return np.asarray(np.hypot(self.noise.scale, _LOOSER * best))
 
-    def estimates(self, family: Family, expected: Floats) -> Estimates:
+    def estimates(self, family: Family, expected: Floats, own: Ints | None = None) -> Estimates:
+        """``own`` (i,): flows through the only element of the family: how far the others stray is what it is held against."""
         scale = self.scale(expected)
         left = self.value - expected
         # Where something bad limits a flow more than all others would, it says nothing of them.
         tells = ~((expected < 0) & (left > 2 * scale))
-        return estimate(family, left, scale, tells, self.noise, self._tail(left[expected == 0]))
+        free = expected == 0
+        if own is not None:
+            free[own] = False
+            if family.member in _OF_LEAVES:
+                free &= self._far
+        return estimate(
+            family,
+            left,
+            scale,
+            tells,
+            self.noise,
+            self._tail(left[free], _MANY_FLOWS if own is None else _SOME_FLOWS),
+        )
 
-    def _tail(self, free: Floats) -> Tail:
+    def _tail(self, free: Floats, least: int) -> Tail:
         """How far flows stray that nothing explains: where a hash spreads them over links, half may be as they should be and half
         not, and neither is the spread of the whole. A few flows are left to their own spread, as a fault is too much of them."""
-        if len(free) < _MANY_FLOWS:
+        if len(free) < least:
             return Tail()
         kept = np.clip(free, -MOST_STRAY, MOST_STRAY)
         return Tail(min(float(np.mean(kept)), 0.0), float(np.std(kept)))
@@ -185,7 +202,7 @@ class _State:
 
     def _leaves_measure(self, each: Taken) -> bool:
         """Whether enough flows of other leaves are left to say what is usual: not all can be bad."""
-        if self.families[each.family].member not in ("leaf", "out", "in", "link"):
+        if self.families[each.family].member not in _OF_LEAVES:
             return True
         after = self._best.copy()
         for one in [*self.taken, each]:
@@ -203,15 +220,34 @@ class _State:
         log_p = float(log_chance(seen.z[group]))
         return Taken(number, group, effect, float(seen.gain[group]), log_p, flows, suffered(effect, slack))
 
+    def _is_chance(self, part: Family, effect: float, expected: Floats) -> bool:
+        """Whether so many of its flows may be nearer to the effect than to what is usual without it, seen how many are of
+        those that nothing bad slows: that is counted, whatever makes flows stray."""
+        from scipy.special import betainc  # loaded where there is something to doubt
+
+        left = self.value - expected
+        free = expected == 0
+        if part.member in _OF_LEAVES:
+            free &= self._far
+        own, free[part.flow] = part.flow[free[part.flow]], False
+        if np.sum(free) < _SOME_FLOWS or not len(own):
+            return False
+        usual = (float(np.sum(left[free] < effect / 2)) + 1) / (float(np.sum(free)) + 2)
+        tried, slow = len(own) / part.together, float(np.sum(left[own] < effect / 2)) / part.together
+        chance = float(betainc(slow, tried - slow + 1, usual)) if slow else 1.0
+        return bool(chance > np.exp(-_KEEPS * self.price - part.choices))
+
     def settle(self) -> None:
         """Each element once more against all others; those that the others explain are dropped, the weakest first."""
         for each in sorted(self.taken, key=lambda one: one.gain):
             others = self.expected(without=each)
             family = self.families[each.family]
             part = only(family, each.group)
-            seen = self.estimates(part, others)
+            seen = self.estimates(part, others, each.flows)
             place = self.taken.index(each)
-            if self.passes(part, seen, others, _KEEPS)[0]:
+            if self.passes(part, seen, others, _KEEPS)[0] and not self._is_chance(
+                part, float(seen.effect[0]), others
+            ):
                 effect = float(seen.effect[0])
                 self.taken[place] = replace(
                     each,

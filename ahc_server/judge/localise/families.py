@@ -6,6 +6,7 @@ Values are ln(rate / what is usual for such a flow), or minus that of round trip
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import lgamma
 from typing import Literal
 
 import numpy as np
@@ -36,7 +37,8 @@ class Family:
     that matters (ln); ``least``: flows that can prove one; ``spread``: how far healthy ones differ where too few are there to
     see it. ``peer`` (i,): the other end of each flow, where it matters with how many different ones an element is slow.
     ``slack`` (i,): how much less (ln) a flow suffers than one under the element's highest load, where that differs: a bad
-    uplink that carries few flows gives each of them enough. ``together``: flows that meet the same load and are one proof."""
+    uplink that carries few flows gives each of them enough. ``together``: flows that meet the same load and are one proof.
+    ``choice`` (groups,): ln of how many others like each could have been chosen, where flows themselves made the groups."""
 
     member: Member
     flow: Ints
@@ -48,6 +50,12 @@ class Family:
     peer: Ints | None = None
     slack: Floats | None = None
     together: int = 1
+    choice: Floats | None = None
+
+    @property
+    def choices(self) -> float:
+        """Of a family of one."""
+        return 0.0 if self.choice is None else float(self.choice[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +99,12 @@ def node_families(
     return [family("tx", every, source, destination), family("rx", every, destination, source), whole]
 
 
-def leaf_families(flows: Flows, leaf: Ints, load: Floats, *, floor: float, ways: bool = True) -> list[Family]:
+def leaf_families(
+    flows: Flows, leaf: Ints, load: Floats, *, floor: float, ways: bool = True, inferred: bool = False
+) -> list[Family]:
     """Uplinks (sending, receiving, both) and the ways between two leaves; of flows that leave their rack. What is not known to
-    be in a rack (−1) is elsewhere. ``load`` (k,): ln of what the load of healthy uplinks leaves of each flow.
+    be in a rack (−1) is elsewhere. ``load`` (k,): ln of what the load of healthy uplinks leaves of each flow. ``inferred``: rates
+    showed the racks, which are a few of very many sets of nodes.
 
     A bad uplink takes the same part of every flow, or it carries so much and no more: both are tried.
     """
@@ -112,10 +123,20 @@ def leaf_families(flows: Flows, leaf: Ints, load: Floats, *, floor: float, ways:
             families.append(Family("out", up, one[up], leaves, floor, 3, 0.02))
             families.append(Family("in", down, other[down], leaves, floor, 3, 0.02))
             families += [_by_load(family, flows.round, load) for family in list(families)]
+        if inferred:
+            families = [replace(family, choice=_choices(leaf)) for family in families]
     if ways and len(between):
         known, key = np.unique(one[between] * leaves + other[between], return_inverse=True)
         families.append(Family("link", between, key, len(known), floor, 4, 0.02))
     return families
+
+
+def _choices(leaf: Ints) -> Floats:
+    """Of each rack: ln of how many sets of as many nodes there are."""
+    nodes, members = len(leaf), np.bincount(leaf[leaf >= 0])
+    return np.array(
+        [lgamma(nodes + 1) - lgamma(size + 1) - lgamma(nodes - size + 1) for size in members.tolist()]
+    )
 
 
 def _by_load(family: Family, number: Ints, load: Floats) -> Family:
@@ -200,7 +221,8 @@ def only(family: Family, group: int) -> Family:
     slack = None if family.slack is None else family.slack[mine]
     peer = None if family.peer is None else family.peer[mine]
     key = np.zeros(int(np.sum(mine)), dtype=np.int64)
-    return replace(family, flow=family.flow[mine], key=key, groups=1, peer=peer, slack=slack)
+    choice = None if family.choice is None else family.choice[group : group + 1]
+    return replace(family, flow=family.flow[mine], key=key, groups=1, peer=peer, slack=slack, choice=choice)
 
 
 def slow_peers(family: Family, left: Floats, effect: Floats, among: Bools) -> Ints:

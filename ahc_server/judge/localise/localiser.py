@@ -78,7 +78,14 @@ class Question:
     def families(self, leaf: Ints, load: Floats) -> list[Family]:
         return [
             *self.nodes,
-            *leaf_families(self.flows, leaf, load, floor=self.floors[1], ways=self.ways),
+            *leaf_families(
+                self.flows,
+                leaf,
+                load,
+                floor=self.floors[1],
+                ways=self.ways,
+                inferred=not np.any(self.network.leaf >= 0),
+            ),
         ]
 
     @cached_property
