@@ -108,6 +108,7 @@ def command(
     \b
     Example: ahc netboot /srv/ahc --image ramdisk/out/full --serve --interface eth1 --upload
     """
+    from ahc_agent.wire.tasks import write_tasks
     from ahc_server.netboot import folder, tasks, values
 
     serving = _Serving(interface, leases, proxy, any_network)
@@ -127,6 +128,7 @@ def command(
                 "--server ENDPOINT: say where machines join (or --plan, for machines that join nobody)"
             )
         server = f"{card.address}:{_PORT}"
+    listed = None if plan is None else tasks.task_list(plan)
     wanted = folder.Wanted(
         image=image,
         http=base,
@@ -135,14 +137,15 @@ def command(
         console=None if console is None else values.console(console),
         arguments=tuple(values.argument(each) for each in arguments),
         session=None if session is None else values.session(session),
-        plan=None if plan is None else tasks.compile_plan(plan),
+        plan=None if listed is None else write_tasks(listed),
         upload=upload,
         lan=lan,
         signer=signer,
     )
-    remarks = _check(card, serving) if card is not None else []
+    remarks = [] if listed is None else [f"left out of the plan: {each}" for each in listed.left_out]
+    remarks += _check(card, serving) if card is not None else []
     written = folder.write(directory, wanted)
-    for remark in [*remarks, *written.remarks]:
+    for remark in remarks + written.remarks:
         click.echo(remark, err=True)
     click.echo(f"folder: {directory} ({len(written.files)} files; README.txt says what to do with them)")
     click.echo(f"kernel arguments: {written.command_line}")

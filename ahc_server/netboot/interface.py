@@ -12,8 +12,8 @@ from pathlib import Path
 
 from ahc_agent.errors import UsageError
 
-#: Destination and mask of the default route in ``/proc/net/route``.
-_NOWHERE = "00000000"
+#: Destination and mask of the default route in ``/proc/net/route``, and the mask of a half of everything.
+_NOWHERE, _HALF = "00000000", "00000080"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def read(name: str) -> Interface:
         network=own.network,
         mac=bytes.fromhex(macs[0].replace(":", "")) if macs else bytes(6),
         ipv6=any(each.family == socket.AF_INET6 and "%" not in each.address for each in entries),
-        default_route=name in _default_routes(Path("/proc/net/route").read_text()),
+        default_route=name in default_routes(Path("/proc/net/route").read_text()),
     )
 
 
@@ -63,7 +63,7 @@ def _names() -> list[str]:
     return sorted(name for _, name in socket.if_nameindex())
 
 
-def _default_routes(table: str) -> set[str]:
-    """Interfaces of default routes in the form of ``/proc/net/route``."""
+def default_routes(table: str) -> set[str]:
+    """Interfaces of default routes in the form of ``/proc/net/route``; a half of everything (a VPN's 0.0.0.0/1) is one too."""
     rows = [line.split() for line in table.splitlines()[1:]]
-    return {row[0] for row in rows if len(row) > 7 and row[1] == _NOWHERE and row[7] == _NOWHERE}
+    return {row[0] for row in rows if len(row) > 7 and row[1] == _NOWHERE and row[7] in (_NOWHERE, _HALF)}

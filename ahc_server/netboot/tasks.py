@@ -19,9 +19,13 @@ from ahc_server.plan.parser import writes
 
 
 def compile_plan(path: str | Path) -> bytes:
-    """A plan (a file, or the name of a shipped one) as JSON; equal plans give equal bytes. Raises UsageError,
-    FileFormatError."""
-    return write_tasks(tasks_of(read_plan(find_plan(str(path)))))
+    """``task_list`` as JSON; equal plans give equal bytes."""
+    return write_tasks(task_list(path))
+
+
+def task_list(path: str | Path) -> TaskList:
+    """Of a plan: a file, or the name of a shipped one. Raises UsageError, FileFormatError."""
+    return tasks_of(read_plan(find_plan(str(path))))
 
 
 def tasks_of(plan: Plan) -> TaskList:

@@ -129,7 +129,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return
         with site.files[name].open("rb") as file:
             size = os.fstat(file.fileno()).st_size
-            part = _range(self.headers.get("Range"), size)
+            part = byte_range(self.headers.get("Range"), size)
             if part is None:
                 self.send_response(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
                 self.send_header("Content-Range", f"bytes */{size}")
@@ -237,7 +237,7 @@ def _same(path: Path, data: bytes) -> bool:
     return False
 
 
-def _range(asked: str | None, size: int) -> tuple[int, int] | None:
+def byte_range(asked: str | None, size: int) -> tuple[int, int] | None:
     """First byte and count of one range (RFC 9110, 14.2); the whole where none is asked, or several are. None: there are none."""
     found = _RANGE.fullmatch(asked.strip()) if asked else None
     if found is None or not (found[1] or found[2]):
