@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -37,11 +38,11 @@ class Stage:
                 child.kill()
             child.communicate()
 
-    def serve(self, *options: str) -> subprocess.Popen[str]:
+    def serve(self, *options: str, program: Sequence[str] = AHC) -> subprocess.Popen[str]:
         """Start the server, and wait until it says that agents can join."""
         with (self.folder / "serve.log").open("a") as log:
             self.server = self._start(
-                "-v", "serve", "--bind", f"tcp://127.0.0.1:{self.port}", *options, stderr=log
+                "-v", "serve", "--bind", f"tcp://127.0.0.1:{self.port}", *options, stderr=log, program=program
             )
         assert self.server.stdout is not None
         lines = [self.server.stdout.readline() for _ in range(4)]
@@ -76,9 +77,11 @@ class Stage:
         path.write_text(text)
         return str(path)
 
-    def _start(self, *arguments: str, stderr: int | IO[str] = subprocess.PIPE) -> subprocess.Popen[str]:
+    def _start(
+        self, *arguments: str, stderr: int | IO[str] = subprocess.PIPE, program: Sequence[str] = AHC
+    ) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [*AHC, "--store", str(self.store), *arguments],
+            [*program, "--store", str(self.store), *arguments],
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
@@ -40,8 +41,8 @@ def test_chosen_rounds_are_the_same_and_as_many_when_the_server_is_killed_in_the
             session = store.load_session("s", whole=True)
     ends = [record for record in session.outcomes if record.component == "network"]
     assert session.state == "done"
-    # An end that the kill caught before its start is called off; its pair meets anew, or the other end has measured it.
-    assert {record.outcome.status for record in ends} <= {"ok", "cancelled"}
+    # An end that the kill caught before its start is called off, and its pair meets anew: no half of it is left.
+    assert {record.outcome.status for record in ends} == {"ok"}
     measured = [record for record in ends if record.outcome.status == "ok"]
     met: dict[int, set[str]] = defaultdict(set)
     for record in measured:
@@ -54,6 +55,34 @@ def test_chosen_rounds_are_the_same_and_as_many_when_the_server_is_killed_in_the
     # On a busy machine a flow is odd now and then, and its pair meets again.
     pairs = len({frozenset((each.machine, each.outcome.pair.peer)) for each in measured if each.outcome.pair})
     assert any(f"{pairs} of 45 pairs of nodes met" in note and "rounds: all" in note for note in notes), notes
+
+
+@pytest.mark.parametrize("go", [1, 2, 4])
+def test_a_go_that_was_written_down_and_never_heard_loses_no_pair_and_no_time(
+    tmp_path: Path, go: int
+) -> None:
+    """The server dies instead of saying its first Go, its second or its fourth: nobody, one end, or one pair and one end have
+    heard it. An end would wait for its Go longer than this test has patience."""
+    with Stage(tmp_path) as stage:
+        dies = [sys.executable, str(Path(__file__).with_name("mortal_server.py")), str(go)]
+        server = stage.serve("--heartbeat", "1", program=dies)
+        for number in range(4):
+            stage.agent(f"n{number}", 0.1)
+        plan = stage.plan("jobs: {net: {component: network, rounds: all}}")
+        watcher = stage.background("run", plan, "--nodes", "4", "--session", "s")
+        assert server.wait(60) == -signal.SIGKILL
+        server.communicate()
+        stage.serve("--heartbeat", "1")
+        err = watcher.communicate(timeout=25)[1]
+        assert watcher.returncode == 0, err
+        with Store(stage.store) as store:
+            session = store.load_session("s")
+    ends = [record for record in session.outcomes if record.component == "network"]
+    assert {record.outcome.status for record in ends} == {"ok"}
+    met = Counter(
+        frozenset((record.machine, record.outcome.pair.peer)) for record in ends if record.outcome.pair
+    )
+    assert len(met) == 6 and set(met.values()) == {2}, "each pair once, and both of its ends"
 
 
 def test_starts_are_told_round_by_round_with_how_well_the_clock_was_known(tmp_path: Path) -> None:
