@@ -155,12 +155,11 @@ class Agent:
         """End at the end of this turn of the loop."""
         self._ending = why
 
-    def move(self, addresses: list[str]) -> None:
-        """The machine's addresses have changed: the server is told."""
-        if addresses != self._addresses:
-            self._addresses = addresses
-            if self._link.state is State.JOINED:
-                self._link.send(self._hello())
+    def tell(self, addresses: list[str]) -> None:
+        """The machine's addresses, or its troubles, have changed: the server hears it now, or when it is there."""
+        self._addresses = addresses
+        if self._link.state is State.JOINED:
+            self._link.send(self._hello())
 
     def _obey(self, message: FromServer) -> None:
         self._companion.heard(message)

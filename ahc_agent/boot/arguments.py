@@ -35,7 +35,7 @@ _SHOWN = 80
 
 @dataclass(frozen=True, slots=True)
 class Static:
-    """An address of the operator's choice. ``card``: an interface's name or MAC address, "" for the first card."""
+    """An address of the operator's choice. ``card``: an interface's name or MAC address; "": the next card in their order."""
 
     address: Interface
     gateway: Address | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from ahc_agent.agent import Agent, Companion
@@ -22,10 +23,15 @@ CHECKS: dict[str, str] = {
     "refuses this agent": "The reason is the server's",
 }
 JOINED = "joined the server"
+#: What goes wrong later is told to the server no more often than this.
+_TELL_EVERY_S = 30.0
 
 
 class Beside(Companion):
-    """``turn_of_boot`` is called in each turn of the agent's loop; ``addresses`` tells those of the machine now."""
+    """``turn_of_boot`` is called in each turn of the agent's loop; ``addresses`` tells those of the machine now.
+
+    ``give_up_at_s`` (CLOCK_MONOTONIC): the agent ends where it has not joined until then; None: never.
+    """
 
     def __init__(
         self,
@@ -35,8 +41,11 @@ class Beside(Companion):
         *,
         built_at_s: float,
         set_clock: Callable[[float], None] | None,
+        give_up_at_s: float | None,
     ) -> None:
-        self.has_joined = False
+        self.has_joined = self.gave_up = False
+        self._give_up_at_s = give_up_at_s
+        self._told, self._tell_at_s = 0, 0.0
         self._console = console
         self._telling = Telling(console)
         self._turn_of_boot = turn_of_boot
@@ -52,13 +61,20 @@ class Beside(Companion):
             return
         check = next((check for part, check in CHECKS.items() if part in text), None)
         if check is not None:
-            self._console.trouble(text, check)
+            self._console.trouble(text, check, kept=not self.has_joined)
         else:
             self._console.say("work", text)
 
     def turn(self, agent: Agent) -> None:
-        if self._turn_of_boot():
-            agent.move(self._addresses())
+        moved = self._turn_of_boot()
+        now = time.monotonic()
+        if not self.has_joined:
+            if self._give_up_at_s is not None and now >= self._give_up_at_s:
+                self.gave_up = True
+                agent.end("no server was found in time")
+        elif moved or (len(self._console.troubles) > self._told and now >= self._tell_at_s):
+            self._tell_at_s = now + _TELL_EVERY_S
+            agent.tell(self._addresses())
 
     def heard(self, message: FromServer) -> None:
         if isinstance(message, Welcome):
@@ -81,4 +97,5 @@ class Beside(Companion):
             self._console.trouble(f"the clock is wrong and cannot be set: {error.strerror}")
 
     def troubles(self) -> list[str]:
+        self._told = len(self._console.troubles)
         return list(self._console.troubles)

@@ -52,9 +52,14 @@ class Console:
         clock = time.strftime("%H:%M:%S", time.gmtime())
         self._write(f"{clock} {stage:<8}  {plain}  [{uptime_s():.1f} s]\n")
 
-    def trouble(self, sentence: str, check: str = "") -> None:
-        """Something went wrong: said, and kept for the server. ``check``: what a person should look at. The same is kept once."""
+    def trouble(self, sentence: str, check: str = "", *, kept: bool = True) -> None:
+        """Something went wrong: said, and ``kept`` for the server. ``check``: what a person should look at. The same is kept
+        once."""
         self.say("trouble", f"{sentence}. {check}" if check else sentence)
+        if kept:
+            self._keep(sentence)
+
+    def _keep(self, sentence: str) -> None:
         kept = sentence[:TROUBLE_CHARACTERS]
         if kept not in self.troubles:
             self.troubles.append(kept)

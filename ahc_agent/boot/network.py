@@ -11,7 +11,7 @@ from pathlib import Path
 from ahc_agent.boot import interfaces, routes
 from ahc_agent.boot.arguments import Arguments, Static
 from ahc_agent.boot.console import Console
-from ahc_agent.boot.dhcp import HOOK, KEY_OPTION, SERVER_OPTION, Client, Lease
+from ahc_agent.boot.dhcp import HOOK, Client, Lease
 from ahc_agent.boot.interfaces import Card
 from ahc_agent.boot.routes import Place
 from ahc_agent.errors import AhcError, ProgramError
@@ -20,6 +20,7 @@ from ahc_agent.errors import AhcError, ProgramError
 _CARRIER_PATIENCE_S = 8.0
 _SAY_FIRST_S, _SAY_MOST_S = 10.0, 320.0
 
+_CHECK_CARD = "Check that it is on in the firmware's settings, and that the image has its driver"
 _CHECK_CARRIER = "Check the cable, the switch port, and the card's link light"
 _CHECK_DHCP = (
     "Check that a DHCP server serves this network and has addresses left, the VLAN of the switch port, and that the port passes"
@@ -62,7 +63,7 @@ class Network:
         self._states: dict[str, _State] = {}
         self._watch = interfaces.Watch()
         self._looked_at_s = -1.0
-        self._begun_at_s = clock()
+        self._say_at_s = clock() + _CARRIER_PATIENCE_S
         self._names_served: tuple[str, ...] = ()
 
     # ── what others ask ────────────────────────────────────────────────────────────────────────────
@@ -76,23 +77,10 @@ class Network:
         """Addresses that the machine has, that of the preferred card first."""
         return [state.place for state in self._in_order() if state.place is not None]
 
-    def waits(self) -> bool:
-        """Whether a card with a carrier has no address yet that it could still get soon."""
-        return any(state.client is not None and state.place is None for state in self._states.values())
-
-    def told(self, number: int) -> tuple[str, str] | None:
-        """What a DHCP server said in one of our options, and on which card; the preferred card's word first."""
-        for state in self._in_order():
-            lease = state.client.lease if state.client is not None else None
-            text = lease.text(number) if lease is not None else None
-            if text is not None:
-                return text, state.card.name
-        return None
-
-    def server(self) -> tuple[str, str] | None:
-        """Endpoint and key of the server by DHCP, as they were said."""
-        endpoint, key = self.told(SERVER_OPTION), self.told(KEY_OPTION)
-        return None if endpoint is None or key is None else (endpoint[0], key[0])
+    def told(self, number: int) -> str | None:
+        """What a DHCP server said in one of our options; the preferred card's word first."""
+        leases = [state.client.lease for state in self._in_order() if state.client is not None]
+        return next((text for lease in leases if lease and (text := lease.text(number))), None)
 
     def close(self) -> None:
         for state in self._states.values():
@@ -113,11 +101,9 @@ class Network:
             if state.client is not None and state.client.heard():
                 self._take(state, state.client.lease)
             self._complain(state, now)
-        if not self._states and now - self._begun_at_s > _CARRIER_PATIENCE_S and self._due(None, now):
-            self._console.trouble(
-                "no network card was found",
-                "Check that the card is on in the firmware's settings, and that the image has its driver",
-            )
+        if now >= self._say_at_s:
+            self._say_at_s = now + _SAY_MOST_S
+            self._miss_cards()
         return self.places() != before
 
     def _look(self, now: float) -> None:
@@ -147,10 +133,16 @@ class Network:
             wrong.append(f"{_name(card)}: cannot be brought up: {error.strerror}")
         for sentence in wrong:
             self._console.trouble(sentence, "Its driver may lack its firmware")
-        for static in self._wanted.static:
-            if card.is_called(static.card) or (not static.card and state.number == 0):
-                self._settle(state, _static_place(state, static))
-                self._serve_names()
+        static = self._static(state)
+        if static is not None:
+            self._settle(state, Place(card.name, state.number, static.address, static.gateway))
+            self._serve_names()
+
+    def _static(self, state: _State) -> Static | None:
+        """The operator's address for a card: by its name, else those without a name go to the cards in their order."""
+        named = [each for each in self._wanted.static if each.card and state.card.is_called(each.card)]
+        unnamed = [each for each in self._wanted.static if not each.card]
+        return named[0] if named else next(iter(unnamed[state.number :]), None)
 
     def _asks(self, card: Card) -> bool:
         which = self._wanted.which
@@ -217,11 +209,23 @@ class Network:
         elif state.client is not None and state.client.wrong is not None:
             self._console.trouble(f"{name}: {state.client.wrong}", _CHECK_DHCP)
         else:
-            self._console.trouble(
-                f"{name}: no DHCP answer for {waited_s:.0f} s, the link is there", _CHECK_DHCP
-            )
+            waited = f"Asked for {waited_s:.0f} s by now. {_CHECK_DHCP}"
+            self._console.trouble(f"{name}: no DHCP answer, the link is there", waited)
         state.say_at_s = now + state.pause_s
         state.pause_s = min(state.pause_s * 2, _SAY_MOST_S)
+
+    def _miss_cards(self) -> None:
+        """Say which cards are not there that should be."""
+        cards = [state.card for state in self._states.values()]
+        if not cards:
+            self._console.trouble("no network card was found", _CHECK_CARD)
+        named = [each.card for each in self._wanted.static if each.card]
+        if self._wanted.which not in ("dhcp", "all", "static"):
+            named.append(self._wanted.which)
+        for name in named if cards else ():
+            if not any(card.is_called(name) for card in cards):
+                there = ", ".join(map(_name, cards))
+                self._console.trouble(f"ahc.ip= names {name}, which is not there", f"There are: {there}")
 
     def _without_carrier(self, state: _State, name: str) -> None:
         """Cards without a cable are usual; they are trouble where no other has an address, or where this one was named."""
@@ -231,19 +235,8 @@ class Network:
             self._console.say("network", f"{name}: no link; left alone until it has one")
         state.told.add("no link")
 
-    def _due(self, state: _State | None, now: float) -> bool:
-        """Whether a complaint that is no card's own is due: at the first time, and then every minute."""
-        if now < self._begun_at_s:
-            return False
-        self._begun_at_s = now + 60.0
-        return True
-
     def _in_order(self) -> list[_State]:
         return sorted(self._states.values(), key=lambda state: state.number)
-
-
-def _static_place(state: _State, static: Static) -> Place:
-    return Place(state.card.name, state.number, static.address, static.gateway)
 
 
 def _name(card: Card) -> str:

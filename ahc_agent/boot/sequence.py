@@ -15,7 +15,7 @@ from ahc_agent import __version__
 from ahc_agent.boot import clock, interfaces, kernel, routes
 from ahc_agent.boot.arguments import Arguments, Then, endpoint, key
 from ahc_agent.boot.console import Console
-from ahc_agent.boot.dhcp import HOOK
+from ahc_agent.boot.dhcp import HOOK, KEY_OPTION, SERVER_OPTION
 from ahc_agent.boot.hardware import Hardware
 from ahc_agent.boot.loop import Loop
 from ahc_agent.boot.network import Network
@@ -25,6 +25,10 @@ from ahc_agent.errors import UsageError
 RUN = Path("/run/ahc")
 #: How long a server is waited for that only DHCP could name, before that is said.
 _NAMED_WITHIN_S = 20.0
+_CHECK_OPTIONS = "Check the DHCP server's options 224 and 225"
+_CHECK_NAMED = (
+    "Boot with ahc.server= and ahc.key= (`ahc serve` prints both), or give DHCP options 224 and 225"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,9 @@ class Boot:
         self._arguments = arguments
         self._console = console
         self._powers = powers
+        # Where the machine would only wait after a failure, it can as well go on trying.
+        gives_up = arguments.plan is None and arguments.on_failure != "wait"
+        self._give_up_at_s = time.monotonic() + arguments.patience_s if gives_up else None
         self._key_file = powers.run / "agent.key"
         self._built_at_s = clock.built_at_s()
         self._loop = Loop(Network(arguments, console, hook=powers.hook, resolver=powers.resolver))
@@ -113,7 +120,10 @@ class Boot:
         from ahc_agent.identity import own_addresses, program_versions, read_identity
         from ahc_agent.wire.keys import load_or_create
 
-        where, server_key = self._find_server()
+        found = self._find_server()
+        if found is None:
+            return self._give_up()
+        where, server_key = found
         self._wait_for_hardware()
         beside = Beside(
             self._console,
@@ -121,6 +131,7 @@ class Boot:
             lambda: own_addresses(where),
             built_at_s=self._built_at_s,
             set_clock=clock.set_clock if self._powers.machine else None,
+            give_up_at_s=self._give_up_at_s,
         )
         settings = Settings(
             endpoint=where,
@@ -134,9 +145,15 @@ class Boot:
         )
         agent = Agent(settings, beside.say, beside)
         agent.run()
+        if beside.gave_up:
+            return self._give_up()
         if agent.stopped is None:
             return "wait"  # a signal: init ends the machine, or a person the agent
         return agent.stopped.then or self._arguments.on_success
+
+    def _give_up(self) -> Then:
+        self._console.trouble(f"no server was found within {self._arguments.patience_s:.0f} s; giving up")
+        return self._arguments.on_failure
 
     def _alone(self, plan: str) -> Then:
         """Measure without a server."""
@@ -152,36 +169,37 @@ class Boot:
 
     # ── the server ─────────────────────────────────────────────────────────────────────────────────
 
-    def _find_server(self) -> tuple[str, str]:
-        """Endpoint and key, from the kernel's arguments, else from DHCP; waits until there is an address from which to go
-        there."""
+    def _find_server(self) -> tuple[str, str] | None:
+        """Endpoint and key, as soon as there is an address from which to go there; None where patience ends before."""
         arguments, network, console = self._arguments, self._loop.network, self._console
         if arguments.server is not None and arguments.key is not None:
             console.say("server", f"is {arguments.server}, by the kernel's arguments")
-            self._loop.wait(lambda: bool(network.places()))
-            return arguments.server, arguments.key
+            there = self._loop.wait(lambda: bool(network.places()), self._give_up_at_s)
+            return (arguments.server, arguments.key) if there else None
         refused: set[tuple[str, str]] = set()
-        say_at_s = time.monotonic() + _NAMED_WITHIN_S
         while True:
-            self._loop.wait(lambda: network.server() not in (None, *refused), until_s=say_at_s)
-            named = network.server()
+            say_at_s = time.monotonic() + _NAMED_WITHIN_S
+            self._loop.wait(lambda: self._named() not in (None, *refused), say_at_s)
+            named = self._named()
             if named is not None and named not in refused:
                 try:
-                    found = arguments.server or endpoint(named[0]), arguments.key or key(named[1])
+                    found = endpoint(named[0]), key(named[1])
                 except UsageError as error:
                     refused.add(named)
-                    console.trouble(
-                        f"a DHCP server names a server that cannot be one: {error}",
-                        "Check options 224 and 225",
-                    )
+                    console.trouble(f"DHCP names a server that cannot be one: {error}", _CHECK_OPTIONS)
                     continue
-                console.say("server", f"is {found[0]}, by DHCP (options 224 and 225)")
+                console.say("server", f"is {found[0]}, by DHCP")
                 return found
-            console.trouble(
-                "no server is named",
-                "Boot with ahc.server= and ahc.key= (`ahc serve` prints both), or give DHCP options 224 and 225",
-            )
-            say_at_s = time.monotonic() + 60.0
+            if self._give_up_at_s is not None and time.monotonic() >= self._give_up_at_s:
+                return None
+            console.trouble("no server is named", _CHECK_NAMED)
+
+    def _named(self) -> tuple[str, str] | None:
+        """Endpoint and key as they were said; what the kernel's arguments name is not asked of DHCP."""
+        network = self._loop.network
+        named = self._arguments.server or network.told(SERVER_OPTION)
+        server_key = self._arguments.key or network.told(KEY_OPTION)
+        return None if named is None or server_key is None else (named, server_key)
 
 
 def who() -> str:

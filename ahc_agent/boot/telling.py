@@ -53,7 +53,8 @@ class Telling:
         if outcome.status == "cancelled":
             self._console.say("work", f"{name}: called off after {outcome.duration_s:.1f} s")
         elif wrong is not None:
-            self._console.trouble(f"{name}: {wrong}", _CHECKS.get(outcome.status, ""))
+            # The outcome tells the server, or the result.
+            self._console.trouble(f"{name}: {wrong}", _CHECKS.get(outcome.status, ""), kept=False)
         else:
             self._console.say("work", f"{name}: done in {outcome.duration_s:.1f} s")
 

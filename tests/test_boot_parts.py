@@ -1,0 +1,307 @@
+"""The parts of a boot, one by one: console, leases, routes, modules, clock, watchdog, HTTP, files on a stick."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+import pty
+import re
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ahc_agent.boot import clock, interfaces, modules, watchdog
+from ahc_agent.boot.companion import CHECKS
+from ahc_agent.boot.console import TROUBLES_LIMIT, Console, Terminals, active_consoles
+from ahc_agent.boot.dhcp import Lease, read_lease, read_words
+from ahc_agent.boot.export import file_name, write_new
+from ahc_agent.boot.routes import Place, commands, undo
+from ahc_agent.boot.telling import Telling
+from ahc_agent.boot.upload import target
+from ahc_agent.measure import Measurement
+from ahc_agent.wire import link
+from ahc_agent.wire.codec import encode, read_from_agent
+from ahc_agent.wire.messages import DiskTask, Hello, Identity, Result, TaskOutcome
+
+
+def recording() -> tuple[Console, list[str]]:
+    lines: list[str] = []
+    return Console(lines.append), lines
+
+
+# ── the console ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_line_is_time_stage_sentence_and_seconds_since_power_on() -> None:
+    console, lines = recording()
+    console.say("network", "eth0: link")
+    assert re.fullmatch(r"\d\d:\d\d:\d\d network   eth0: link  \[\d+\.\d s\]\n", lines[0])
+
+
+def test_what_a_stranger_says_moves_no_cursor() -> None:
+    console, lines = recording()
+    console.trouble("the server says \x1b[2J\r\nhello")
+    assert lines[0].count("\n") == 1 and "\\x1b[2J\\r\\nhello" in lines[0]
+
+
+def test_troubles_are_kept_once_and_bounded_as_hello_wants() -> None:
+    console, _ = recording()
+    for number in range(200):
+        console.trouble(f"{number} " + "x" * 1000)
+        console.trouble(f"{number} " + "x" * 1000)
+    console.trouble("said only", kept=False)
+    assert len(console.troubles) == TROUBLES_LIMIT
+    assert console.troubles[0].startswith("0 ") and console.troubles[-1].startswith("199 ")
+    greeting = Hello(identity=Identity(), instance="i", agent_version="1", troubles=console.troubles)
+    assert read_from_agent(encode(greeting)) == greeting
+
+
+def test_all_active_consoles_are_written_and_one_that_is_held_holds_nobody() -> None:
+    held, free = pty.openpty(), pty.openpty()
+    try:
+        terminals = Terminals([Path(os.ttyname(held[1])), Path("/dev/nothing"), Path(os.ttyname(free[1]))])
+        os.set_blocking(held[1], False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(held[1], b"x" * 1000)  # until it takes no more, for nobody reads
+        terminals.write("hello\n")
+        terminals.close()
+        assert os.read(free[0], 100).startswith(b"hello\r")
+    finally:
+        for handle in (*held, *free):
+            os.close(handle)
+
+
+def test_consoles_are_those_that_the_kernel_lists_and_that_are_there(tmp_path: Path) -> None:
+    listed = tmp_path / "active"
+    listed.write_text("null netcon0 zero\n")
+    assert active_consoles(listed) == [Path("/dev/null"), Path("/dev/zero")]
+    assert active_consoles(tmp_path / "absent") == [Path("/dev/console")]
+
+
+# ── DHCP ───────────────────────────────────────────────────────────────────────────────────────────
+
+#: What the hook printed for a lease of dnsmasq.
+SAID = (
+    "event='bound' ip='10.77.0.79' subnet='255.255.255.0' mask='24' router='10.77.0.1' dns='10.77.0.1 10.77.0.2'"
+    " serverid='10.77.0.1' lease='3600' mtu='9000' staticroutes='' opt224='7463703a2f2f31302e37372e302e313a35353730' opt225='6b'"
+)
+
+
+def test_a_lease_is_read() -> None:
+    lease, wrong = read_lease(read_words(SAID))
+    assert wrong is None
+    assert lease == Lease(
+        ipaddress.IPv4Interface("10.77.0.79/24"),
+        gateway=ipaddress.IPv4Address("10.77.0.1"),
+        dns=(ipaddress.IPv4Address("10.77.0.1"), ipaddress.IPv4Address("10.77.0.2")),
+        server="10.77.0.1",
+        mtu=9000,
+        lease_s=3600,
+        options={224: b"tcp://10.77.0.1:5570", 225: b"k"},
+    )
+    assert lease.text(224) == "tcp://10.77.0.1:5570" and lease.text(226) is None
+
+
+@pytest.mark.parametrize(
+    "address", ["", "0.0.0.0", "224.0.0.1", "127.0.0.1", "255.255.255.255", "10.0.0", "fd00::1"]
+)
+def test_an_address_that_no_machine_can_have_is_refused(address: str) -> None:
+    lease, wrong = read_lease({"ip": address, "subnet": "255.255.255.0"})
+    assert lease is None and wrong is not None and "the DHCP server gave" in wrong
+
+
+def test_a_default_route_of_option_121_counts_where_there_is_no_router() -> None:
+    said = {"ip": "10.0.0.5", "mask": "24", "staticroutes": "10.9.0.0/16 10.0.0.2 0.0.0.0/0 10.0.0.1"}
+    lease, _ = read_lease(said)
+    assert lease is not None and lease.gateway == ipaddress.IPv4Address("10.0.0.1")
+
+
+def test_an_option_that_is_no_text_says_nothing() -> None:
+    lease, _ = read_lease({"ip": "10.0.0.5", "mask": "24", "opt224": "ff00ff", "opt225": "zz"})
+    assert lease is not None and lease.text(224) is None and lease.text(225) is None
+
+
+@given(st.text(max_size=300))
+def test_what_a_dhcp_server_says_raises_nothing(line: str) -> None:
+    read_lease(read_words(line))
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["ip", "subnet", "mask", "router", "dns", "lease", "mtu", "staticroutes", "opt224"]),
+        st.text(max_size=30),
+    )
+)
+def test_no_value_of_a_dhcp_server_raises_anything(said: dict[str, str]) -> None:
+    read_lease({"ip": "10.0.0.5", **said})
+
+
+# ── routes ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_is_done_for_an_address_can_be_undone() -> None:
+    place = Place("eth1", 1, ipaddress.IPv4Interface("10.0.0.5/24"), ipaddress.IPv4Address("10.0.0.1"))
+    assert commands(place) == [
+        "address replace 10.0.0.5/24 dev eth1 noprefixroute",
+        "route replace 10.0.0.0/24 dev eth1 src 10.0.0.5 metric 101",
+        "route replace 10.0.0.0/24 dev eth1 src 10.0.0.5 table 1001",
+        "route replace default via 10.0.0.1 dev eth1 src 10.0.0.5 onlink metric 101",
+        "route replace default via 10.0.0.1 dev eth1 src 10.0.0.5 onlink table 1001",
+        "rule add from 10.0.0.5 lookup 1001 priority 1001",
+    ]
+    assert len(undo(place)) == 4 and commands(place, place)[:4] == undo(place)
+
+
+# ── cards and modules ──────────────────────────────────────────────────────────────────────────────
+
+
+def card(net: Path, name: str, mac: str, kind: str = "1", uevent: str = "") -> None:
+    folder = net / name
+    folder.mkdir()
+    for file, text in (("address", mac), ("type", kind), ("uevent", uevent), ("carrier", "1")):
+        (folder / file).write_text(f"{text}\n")
+
+
+def test_cards_are_what_has_a_cable_and_the_one_that_booted_comes_first(tmp_path: Path) -> None:
+    card(tmp_path, "lo", "00:00:00:00:00:00", kind="772")
+    card(tmp_path, "eth10", "52:54:00:00:00:0a")
+    card(tmp_path, "eth2", "52:54:00:00:00:02")
+    card(tmp_path, "ib0", "80:00", kind="32")
+    card(tmp_path, "br0", "52:54:00:00:00:03", uevent="DEVTYPE=bridge")
+    card(tmp_path, "bond0", "52:54:00:00:00:04", uevent="INTERFACE=bond0\nDEVTYPE=bond")
+    assert [each.name for each in interfaces.cards(None, tmp_path)] == ["eth2", "eth10", "ib0"]
+    assert [each.name for each in interfaces.cards("52:54:00:00:00:0a", tmp_path)] == ["eth10", "eth2", "ib0"]
+
+
+def test_names_of_devices_are_found_in_sysfs(tmp_path: Path) -> None:
+    for place, name in (
+        ("pci0/0000:00:01.0", "pci:v1"),
+        ("pci0/0000:00:01.0/virtio0", "virtio:d1"),
+        ("cpu", "cpu:x86"),
+    ):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "modalias").write_text(f"{name}\n")
+    assert modules.announced(tmp_path) == {"pci:v1", "virtio:d1", "cpu:x86"}
+
+
+def test_the_kernels_word_of_a_new_device_is_read() -> None:
+    event = b"add@/devices/x\0ACTION=add\0DEVPATH=/devices/x\0MODALIAS=scsi:t-0x00\0SEQNUM=7\0"
+    assert modules.alias_of(event) == {"scsi:t-0x00"}
+    assert modules.alias_of(event.replace(b"=add", b"=remove")) == set()
+    assert modules.alias_of(b"libudev\0\xfe\xed") == set()
+
+
+def test_names_of_which_no_module_knows_are_no_mistake() -> None:
+    assert modules.load({"pci:v0000FFFFd0000FFFF", "nothing:at-all"}) == []
+
+
+# ── the clock and the watchdog ─────────────────────────────────────────────────────────────────────
+
+
+def test_a_clock_of_1970_is_set_to_the_image_and_then_to_the_server() -> None:
+    now = time.time()
+    assert clock.correct(now + 1000) == now + 1000
+    assert clock.correct(now - 1000) is None
+    assert clock.correct(now - 1000, server_s=now + 3600) == now + 3600
+    assert clock.correct(now - 1000, server_s=now + 30) is None
+    assert clock.correct(now - 1000, server_s=None) is None
+
+
+def test_a_server_of_1970_is_not_believed() -> None:
+    assert clock.correct(time.time() - 1000, server_s=100.0) is None
+
+
+def test_the_images_date_is_told_by_a_file(tmp_path: Path) -> None:
+    (tmp_path / "built-at").write_text("1700000000\n")
+    assert clock.built_at_s(tmp_path / "built-at") == 1_700_000_000
+    assert clock.built_at_s(tmp_path / "absent") > 1_600_000_000
+
+
+def test_a_watchdog_is_petted_and_disarmed_by_its_magic_word(tmp_path: Path) -> None:
+    device = tmp_path / "watchdog"
+    device.touch()
+    dog = watchdog.Watchdog(device)
+    dog.pet()
+    dog.pet()  # so soon after the first one that nothing is written
+    dog.close()
+    assert device.read_bytes() == b"\0V"
+
+
+def test_a_machine_without_a_watchdog_says_why(tmp_path: Path) -> None:
+    why = watchdog.arm(tmp_path / "absent")
+    assert isinstance(why, str) and why.startswith("no watchdog: ")
+
+
+# ── what is told ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_every_failure_of_the_link_has_something_to_check() -> None:
+    failures = [
+        *link._FAILURES.values(),
+        link._WRONG_KEY,
+        link._NO_NAME,
+        link._GONE,
+        "no answer from the server at {}",
+    ]
+    for sentence in failures:
+        assert any(part in sentence for part in CHECKS), sentence
+
+
+def outcome(**fields: object) -> Result:
+    return Result(task_id="t1", outcome=TaskOutcome(**{"status": "ok", "duration_s": 1.0, **fields}))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("result", "stage", "told"),
+    [
+        (outcome(), "work", "the disks: done in 1.0 s"),
+        (outcome(status="cancelled"), "work", "the disks: called off after 1.0 s"),
+        (outcome(status="failed", error="fio: gone"), "trouble", "the disks: failed: fio: gone"),
+        (outcome(status="timeout"), "trouble", "the disks: timeout: no reason was given"),
+        (
+            outcome(
+                measurements=[
+                    Measurement(component="disk", part="sda", quantity="q", unit="u", error="I/O error")
+                ]
+            ),
+            "trouble",
+            "the disks: 1 of 1 could not be measured (disk.sda.q: I/O error)",
+        ),
+    ],
+)
+def test_a_task_is_told_from_its_begin_to_its_end(result: Result, stage: str, told: str) -> None:
+    console, lines = recording()
+    telling = Telling(console)
+    telling.begins("t1", DiskTask())
+    telling.ended(result)
+    telling.ended(result)
+    assert len(lines) == 2 and "work      the disks: begins" in lines[0]
+    assert f" {stage:<8}  {told}" in lines[1]
+    assert console.troubles == [], "outcomes tell the server"
+
+
+# ── files and addresses of results ─────────────────────────────────────────────────────────────────
+
+
+def test_results_stand_beside_each_other_and_nothing_is_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "SN1-2.json").symlink_to("/etc/passwd")
+    names = [write_new(tmp_path, "SN1.json", data).name for data in (b"1", b"2", b"3")]
+    assert names == ["SN1.json", "SN1-3.json", "SN1-4.json"]
+    assert (tmp_path / "SN1.json").read_bytes() == b"1" and (tmp_path / "SN1-4.json").read_bytes() == b"3"
+    assert len(list(tmp_path.iterdir())) == 4, "no temporary file is left"
+
+
+@given(st.text(max_size=200))
+def test_any_serial_number_makes_a_file_name(serial: str) -> None:
+    assert re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,104}|[A-Za-z0-9._-]+\.json", file_name(serial))
+    assert "/" not in file_name(serial) and not file_name(serial).startswith(".")
+
+
+def test_an_address_that_ends_in_a_slash_gets_the_results_name() -> None:
+    assert target("http://h/r/", "SN1.json") == "http://h/r/SN1.json"
+    assert target("http://h/r", "SN1.json") == "http://h/r"
