@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -256,20 +257,23 @@ def children(pid: int) -> set[int]:
     return found.union(*(children(each) for each in found))
 
 
-def leavings() -> set[Path]:
-    return set(Path("/tmp").glob("ahc-netboot-*"))
+def place_of(pid: int) -> Path:
+    """The folder in which a dnsmasq finds its configuration."""
+    words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    return Path(
+        next(word for word in words if word.startswith("--conf-file=")).removeprefix("--conf-file=")
+    ).parent
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_dnsmasq_ends_with_its_parent(tmp_path: Path, number: signal.Signals) -> None:
-    before = leavings()
     with net() as one:
         netboot = one.netboot(
             tmp_path / "boot", "--image", str(image(tmp_path / "image")), "--interface", "eth0"
         )
         below = children(netboot.process.pid)
         names = {pid: Path(f"/proc/{pid}/comm").read_text().strip() for pid in below}
-        assert "dnsmasq" in names.values()
+        (place,) = (place_of(pid) for pid, name in names.items() if name == "dnsmasq")
         addresses = one.server.run("ip", "-6", "-brief", "address", "show", "dev", "eth0").stdout
         assert " fd" in addresses  # for iPXE's sake, as long as we serve
         netboot.process.send_signal(number)
@@ -281,11 +285,9 @@ def test_dnsmasq_ends_with_its_parent(tmp_path: Path, number: signal.Signals) ->
         if number == signal.SIGTERM:
             after = one.server.run("ip", "-6", "-brief", "address", "show", "dev", "eth0").stdout
             assert " fd" not in after
-            assert leavings() == before
-    for left in leavings() - before:
-        for path in left.iterdir():
-            path.unlink()
-        left.rmdir()
+            assert not place.exists()
+        else:
+            shutil.rmtree(place)
 
 
 def test_where_dnsmasq_dies_the_command_says_so_and_ends(tmp_path: Path) -> None:
