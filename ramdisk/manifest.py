@@ -87,8 +87,10 @@ def load(path: Path) -> Manifest | None:
 
 
 def save(path: Path, manifest: Manifest) -> None:
-    """Write a manifest, readable by people."""
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+    """Write a manifest, readable by people, in place of the one before."""
+    fresh = path.with_name(f".{path.name}")
+    fresh.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+    fresh.rename(path)
 
 
 def _merged(name: str) -> str:

@@ -14,19 +14,22 @@ from ramdisk.image import Image
 from ramdisk.recipe import CHECKOUT
 from ramdisk.tree import compile_python
 
+#: The folder in which the agent's package stands.
+SOURCES = CHECKOUT
+
 _TAG = f"cpython-{PYTHON.replace('.', '')}"
 
 
 def agent_modules() -> list[str]:
     """Names of all modules of the agent."""
-    files = sorted((CHECKOUT / "ahc_agent").rglob("*.py"))
-    return [".".join(p.relative_to(CHECKOUT).with_suffix("").parts).removesuffix(".__init__") for p in files]
+    files = sorted((SOURCES / "ahc_agent").rglob("*.py"))
+    return [".".join(p.relative_to(SOURCES).with_suffix("").parts).removesuffix(".__init__") for p in files]
 
 
 def outside_imports() -> set[str]:
     """Modules that the agent imports and that are not its own."""
     found: set[str] = set()
-    for path in sorted((CHECKOUT / "ahc_agent").rglob("*.py")):
+    for path in sorted((SOURCES / "ahc_agent").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_bytes())):
             if isinstance(node, ast.Import):
                 found |= {alias.name for alias in node.names}
@@ -54,7 +57,7 @@ def add_wheels(image: Image, tree: Path) -> None:
 
 def add_agent(image: Image, tree: Path, work: Path) -> None:
     """Compile and add the agent. ``work`` is an empty folder below the tree."""
-    shutil.copytree(CHECKOUT / "ahc_agent", work / "ahc_agent", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(SOURCES / "ahc_agent", work / "ahc_agent", ignore=shutil.ignore_patterns("__pycache__"))
     inside = f"/{work.relative_to(tree)}"
     compile_python(tree, [f"{inside}/ahc_agent"], prefix=(inside, f"/{SITE}"))
     for path in sorted(p for p in (work / "ahc_agent").rglob("*") if p.is_file()):
@@ -74,7 +77,7 @@ def add_module(image: Image, tree: Path, at: str, path: Path, part: str) -> None
 
 
 def _imported(library: Path, site: Path) -> Iterator[Path]:
-    search = [str(CHECKOUT), str(library), str(library / "lib-dynload"), str(site)]
+    search = [str(SOURCES), str(library), str(library / "lib-dynload"), str(site)]
     finder = modulefinder.ModuleFinder(search, excludes=list(PYTHON_LEFT_OUT))
     for name in (*PYTHON_ALWAYS, *agent_modules()):
         finder.import_hook(name)

@@ -9,7 +9,7 @@ from ahc_server.netboot.tasks import compile_plan
 from ramdisk import extras, python
 from ramdisk.contents import PLANS
 from ramdisk.image import Image
-from ramdisk.recipe import CHECKOUT, HERE, Recipe
+from ramdisk.recipe import HERE, Recipe
 
 ROOTFS = HERE / "rootfs"
 
@@ -38,22 +38,13 @@ def assemble(recipe: Recipe, tree: Path, modified_unix_s: int) -> Image:
 
 def inputs(recipe: Recipe) -> list[bytes]:
     """Everything that the upper archive is made from, for telling whether it has changed."""
-    named = [
-        (str(p.relative_to(CHECKOUT)), p)
-        for folder in (CHECKOUT / "ahc_agent", ROOTFS)
-        for p in files(folder)
-    ]
+    folders = ((python.SOURCES / "ahc_agent", python.SOURCES), (ROOTFS, ROOTFS))
+    named = [(str(path.relative_to(start)), path) for folder, start in folders for path in files(folder)]
     for source, place in recipe.files:
-        named += [(f"{place} {p.name}", p) for p in (files(source) if source.is_dir() else [source])]
-    named += [
-        (name, p)
-        for name, p in (("key", recipe.ssh_key), ("password", recipe.root_password))
-        if p is not None
-    ]
-    about = [
-        f"{name} {path.stat().st_mode & 0o777:o}".encode() + b"\0" + path.read_bytes() for name, path in named
-    ]
-    return [*plans().values(), *about]
+        named += [(f"{place} {path.name}", path) for path in (files(source) if source.is_dir() else [source])]
+    logins = (("key", recipe.ssh_key), ("password", recipe.root_password))
+    named += [(name, path) for name, path in logins if path is not None]
+    return [*plans().values(), *(_described(name, path) for name, path in named)]
 
 
 def plans() -> dict[str, bytes]:
@@ -64,3 +55,7 @@ def plans() -> dict[str, bytes]:
 def files(folder: Path) -> list[Path]:
     """All files below a folder, sorted, without what Python leaves behind."""
     return sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+
+
+def _described(name: str, path: Path) -> bytes:
+    return f"{name} {path.stat().st_mode & 0o777:o}".encode() + b"\0" + path.read_bytes()

@@ -68,3 +68,33 @@ def tree(path: Path) -> Tree:
     """An unpacked tree of no packages."""
     path.mkdir(exist_ok=True)
     return Tree(path, Contents(key="0", packages=(), wheels=()))
+
+
+def parts(initramfs: Path) -> list[bytes]:
+    """The archives that an initramfs consists of, uncompressed."""
+    plain = subprocess.run(
+        ["zstd", "-dcq", str(initramfs)], capture_output=True, check=True, timeout=120
+    ).stdout
+    found, start, at = [], 0, 0
+    while at < len(plain):
+        assert plain[at : at + 6] == b"070701", f"no header at {at}"
+        size, name_length = (int(plain[at + place : at + place + 8], 16) for place in (54, 94))
+        name = plain[at + 110 : at + 110 + name_length - 1]
+        at += 110 + name_length
+        at += -at % 4 + size
+        at += -at % 4
+        if name == b"TRAILER!!!":
+            found.append(plain[start:at])
+            start = at
+    assert start == len(plain), "the last archive has no end"
+    return found
+
+
+def lay_out(initramfs: Path, folder: Path) -> Path:
+    """Unpack an initramfs as the kernel does: one archive over the other. Needs root, for the device nodes."""
+    folder.mkdir()
+    for part in parts(initramfs):
+        subprocess.run(
+            ["busybox", "cpio", "-idmu"], input=part, cwd=folder, check=True, capture_output=True, timeout=120
+        )
+    return folder
