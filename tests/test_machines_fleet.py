@@ -15,8 +15,8 @@ from tests.machines_helpers import BOOT_S, image
 pytestmark = [pytest.mark.root, pytest.mark.machines, pytest.mark.timeout(900)]
 
 #: A disk and a cable that emulation can follow: what is measured is then the limit, not the emulator.
-_IOPS, _SLOW_IOPS = 1_000, 250
-_LINE_BITS_PER_S, _SLOW_LINE_BITS_PER_S = 100_000_000, 25_000_000
+_IOPS, _SLOW_IOPS = 800, 200
+_LINE_BITS_PER_S, _SLOW_LINE_BITS_PER_S = 20_000_000, 5_000_000
 
 
 def _node(number: int, *, iops: int = _IOPS, line: int = _LINE_BITS_PER_S, memory_mib: int = 1024) -> Machine:
@@ -41,16 +41,18 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]
         guests = [here.power_on(each) for each in FLEET]
         for guest in guests:
             guest.wait_for("joined the server", 2 * BOOT_S)
+            guest.limit_cards()
         here.ahc("run", "quick", "--session", "rack", "--nodes", "4", time_limit_s=600)
         yield json.loads(here.ahc("report", "--session", "rack", "--format", "json").stdout)
 
 
 def _against(report: dict[str, Any], node: str) -> set[tuple[str, str]]:
-    """What is said against a node: component and kind."""
+    """What is said against a node itself: component and kind. Four guests share two cores: that nobody's processor could be
+    told from the others' may be said of the group."""
     return {
         (finding["component"], finding["kind"])
         for finding in report["findings"]
-        if node in finding["nodes"] and finding["severity"] in ("fail", "warn")
+        if finding["element"] == f"node:{node}" and finding["severity"] in ("fail", "warn")
     }
 
 
@@ -77,8 +79,8 @@ def test_each_finding_says_how_much_and_why(report: dict[str, Any]) -> None:
     disk = next(
         each for each in report["findings"] if each["component"] == "disk" and SLOW_DISK in each["nodes"]
     )
-    assert disk["effect"] == pytest.approx(_SLOW_IOPS / _IOPS - 1, abs=0.1)
+    assert disk["effect"] == pytest.approx(_SLOW_IOPS / _IOPS - 1, abs=0.12)
     card = next(
         each for each in report["findings"] if each["component"] == "network" and SLOW_CARD in each["nodes"]
     )
-    assert card["effect"] == pytest.approx(_SLOW_LINE_BITS_PER_S / _LINE_BITS_PER_S - 1, abs=0.15)
+    assert card["effect"] == pytest.approx(_SLOW_LINE_BITS_PER_S / _LINE_BITS_PER_S - 1, abs=0.2)

@@ -53,7 +53,8 @@ class Guest:
         Raises ProgramFailed where QEMU cannot be started.
         """
         self.machine = machine
-        self.taps = taps or [wire.tap(card.limit_bits_per_s) for card in machine.cards]
+        self._wire = wire
+        self.taps = taps or [wire.tap(cable=card.limit_bits_per_s is not None) for card in machine.cards]
         self._files = qemu.Files(folder)
         folder.mkdir(parents=True, exist_ok=True)
         for index, disk in enumerate(machine.disks):
@@ -124,6 +125,12 @@ class Guest:
             if time.monotonic() > deadline:
                 raise CannotAnswer(f"{self.machine.name}: still on after {time_limit_s:g} s")
             time.sleep(_POLL_S)
+
+    def limit_cards(self) -> None:
+        """From now on the cables carry what they are meant to carry; until then the image comes at full speed."""
+        for tap, card in zip(self.taps, self.machine.cards, strict=True):
+            if card.limit_bits_per_s is not None:
+                self._wire.limit(tap, card.limit_bits_per_s)
 
     def screenshot(self, path: Path) -> None:
         """The VGA screen as a PNG file (guests with ``screen`` only)."""

@@ -22,7 +22,8 @@ class Disk:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A virtio network card. ``speed_mbps`` is what it says of itself, ``limit_bits_per_s`` what its cable carries."""
+    """A virtio network card. ``speed_mbps`` is what it says of itself, ``limit_bits_per_s`` what its cable carries
+    once ``Guest.limit_cards`` was called."""
 
     mac: str
     speed_mbps: int = 1000

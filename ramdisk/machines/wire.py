@@ -15,7 +15,7 @@ SUBNET = "198.18.77"
 PREFIX_LENGTH = 24
 BRIDGE = "br0"
 
-_BURST_BYTES = 64 * 1024
+_BURST_BYTES = 32 * 1024
 _QUEUE_MS = 20
 
 
@@ -27,6 +27,8 @@ class Wire:
         self.space = kernel.new_network_namespace()
         self._taps = 0
         try:
+            # The small bridges before shaped cables must not answer for an address that is not theirs.
+            run_in(self.space, ["sysctl", "-q", "-w", "net.ipv4.conf.all.arp_ignore=1"])
             ip_batch(
                 self.space,
                 [
@@ -49,26 +51,38 @@ class Wire:
         """What to put before a command that is to run in the namespace."""
         return ["nsenter", f"--net={path_of(self.space)}", "--"]
 
-    def tap(self, limit_bits_per_s: int | None = None) -> str:
-        """A new port of the bridge. ``limit_bits_per_s``: what goes to the machine is held to it, and what comes from it."""
-        name = f"tap{self._taps}"
+    def tap(self, *, cable: bool = False) -> str:
+        """A new port of the bridge; ``cable``: one whose speed can be set (``limit``)."""
+        number = self._taps
+        name = f"tap{number}"
         self._taps += 1
-        ip_batch(
-            self.space,
-            [f"tuntap add {name} mode tap", f"link set {name} master {BRIDGE}", f"link set {name} up"],
-        )
-        if limit_bits_per_s is not None:
-            self._limit(name, limit_bits_per_s)
+        ip_batch(self.space, [f"tuntap add {name} mode tap", f"link set {name} up"])
+        if cable:
+            self._behind_a_cable(name, number)
+        else:
+            ip_batch(self.space, [f"link set {name} master {BRIDGE}"])
         return name
 
-    def _limit(self, tap: str, rate: int) -> None:
-        shape = f"root tbf rate {rate}bit burst {_BURST_BYTES}b latency {_QUEUE_MS}ms"
-        run_in(self.space, ["tc", "qdisc", "add", "dev", tap, *shape.split()])
-        run_in(self.space, ["tc", "qdisc", "add", "dev", tap, "ingress"])
-        police = (
-            f"parent ffff: matchall action police rate {rate}bit burst {_BURST_BYTES} conform-exceed drop"
+    def limit(self, tap: str, bits_per_s: int) -> None:
+        """Hold what goes to a port with a cable to a rate, and what comes from it."""
+        for device in (tap, tap.replace("tap", "near")):
+            shape = f"root tbf rate {bits_per_s}bit burst {_BURST_BYTES}b latency {_QUEUE_MS}ms"
+            run_in(self.space, ["tc", "qdisc", "replace", "dev", device, *shape.split()])
+
+    def _behind_a_cable(self, tap: str, number: int) -> None:
+        """A queue shapes only what leaves by a device: a small bridge and a cable of its own give both directions one."""
+        inner, near, far = f"inner{number}", f"near{number}", f"far{number}"
+        ip_batch(
+            self.space,
+            [
+                f"link add {inner} type bridge stp_state 0 forward_delay 0",
+                f"link add {near} type veth peer name {far}",
+                f"link set {tap} master {inner}",
+                f"link set {near} master {inner} up",
+                f"link set {far} master {BRIDGE} up",
+                f"link set {inner} up",
+            ],
         )
-        run_in(self.space, ["tc", "filter", "add", "dev", tap, *police.split()])
 
     def pull(self, tap: str) -> None:
         """Pull a cable."""
