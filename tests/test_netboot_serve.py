@@ -150,6 +150,18 @@ def test_nothing_else_is_handed_out(served: Served, path: str) -> None:
     assert machine.curl(f"tftp://10.9.0.1/{path or 'x'}", "--path-as-is")[1] == b""
 
 
+def test_a_file_that_went_away_is_said_and_comes_back(served: Served) -> None:
+    path = served.folder / "grub.cfg"
+    data = path.read_bytes()
+    path.unlink()
+    code = ("--output", "/dev/null", "--write-out", "%{http_code}")
+    assert served.net.machine.curl(f"{HTTP}/grub.cfg", *code)[1] == b"404"
+    assert served.net.machine.curl("tftp://10.9.0.1/grub.cfg")[1] == b""
+    served.netboot.wait_for("grub.cfg cannot be read: No such file")
+    path.write_bytes(data)
+    assert served.net.machine.curl(f"{HTTP}/grub.cfg")[1] == data
+
+
 # ── results ────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from errno import ENOENT
 from pathlib import Path
 from typing import BinaryIO
 
@@ -122,11 +123,15 @@ class Server:
             return
         shown = request.name[:100].encode("ascii", "backslashreplace").decode()
         path = self._files.get(request.name)
-        if path is None:
-            self._say(f"{host}: asked by TFTP for {shown!r}: there is no such file")
+        try:
+            if path is None:
+                raise FileNotFoundError(ENOENT, "there is no such file")
+            file = path.open("rb")
+        except OSError as error:
+            self._say(f"{host}: asked by TFTP for {shown!r}: {error.strerror}")
             line.send(_error(_NOT_FOUND, "there is no such file"))
             return
-        with path.open("rb") as file:
+        with file:
             begun = time.monotonic()
             sent = _send(line, file, request.options)
         if sent is None:

@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import unquote
 
 #: A result of the largest machine is a few MiB.
@@ -127,28 +128,36 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if name not in site.files:
             self._refuse(HTTPStatus.NOT_FOUND, "there is no such file")
             return
-        with site.files[name].open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            part = byte_range(self.headers.get("Range"), size)
-            if part is None:
-                self.send_response(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
-                self.send_header("Content-Range", f"bytes */{size}")
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-                return
-            first, count = part
-            whole = count == size
-            self.send_response(HTTPStatus.OK if whole else HTTPStatus.PARTIAL_CONTENT)
-            if not whole:
-                self.send_header("Content-Range", f"bytes {first}-{first + count - 1}/{size}")
-            self.send_header("Content-Type", "application/octet-stream")
-            self.send_header("Accept-Ranges", "bytes")
-            self.send_header("Content-Length", str(count))
+        try:
+            file = site.files[name].open("rb")
+        except OSError as error:
+            self._refuse(HTTPStatus.NOT_FOUND, f"{name} cannot be read: {error.strerror}")
+            return
+        with file:
+            self._send(name, file, body=body)
+
+    def _send(self, name: str, file: BinaryIO, *, body: bool) -> None:
+        size = os.fstat(file.fileno()).st_size
+        part = byte_range(self.headers.get("Range"), size)
+        if part is None:
+            self.send_response(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
+            self.send_header("Content-Range", f"bytes */{size}")
+            self.send_header("Content-Length", "0")
             self.end_headers()
-            if body:
-                begun = time.monotonic()
-                sent = self.connection.sendfile(file, first, count) if count else 0
-                self._say(f"fetched {name} ({_size(sent)}, {time.monotonic() - begun:.1f} s)")
+            return
+        first, count = part
+        whole = count == size
+        self.send_response(HTTPStatus.OK if whole else HTTPStatus.PARTIAL_CONTENT)
+        if not whole:
+            self.send_header("Content-Range", f"bytes {first}-{first + count - 1}/{size}")
+        self.send_header("Content-Type", "application/octet-stream")
+        self.send_header("Accept-Ranges", "bytes")
+        self.send_header("Content-Length", str(count))
+        self.end_headers()
+        if body:
+            begun = time.monotonic()
+            sent = self.connection.sendfile(file, first, count) if count else 0
+            self._say(f"fetched {name} ({_size(sent)}, {time.monotonic() - begun:.1f} s)")
 
     # ── results ────────────────────────────────────────────────────────────────────────────────────
 
