@@ -8,14 +8,14 @@ import sys
 import msgspec
 
 #: Width of text that goes to a pipe or a file, and the least of a terminal.
-_PIPE_WIDTH, _LEAST_WIDTH = 120, 60
+PIPE_WIDTH, _LEAST_WIDTH = 120, 60
 
 
 def text_width() -> int:
     """Characters a line: the terminal's, or a fixed number where the output is none."""
     if not sys.stdout.isatty():
-        return _PIPE_WIDTH
-    return max(shutil.get_terminal_size((_PIPE_WIDTH, 24)).columns, _LEAST_WIDTH)
+        return PIPE_WIDTH
+    return max(shutil.get_terminal_size((PIPE_WIDTH, 24)).columns, _LEAST_WIDTH)
 
 
 def json_text(answer: msgspec.Struct) -> str:

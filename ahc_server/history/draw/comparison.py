@@ -38,18 +38,22 @@ def draw_comparison(comparison: Comparison, *, width: int = 120, full: bool = Fa
 
 def _head(comparison: Comparison, width: int) -> list[str]:
     before, after = comparison.before, comparison.after
-    slower = {each.node for each in comparison.changed if each.severity != "info"}
-    told = {each.node for each in comparison.changed} - slower
-    shared = [each for each in comparison.shared if each.matters]
     rows = [
         ("before", before.session, f"data up to {before.data_up_to}, {wording.nodes_word(before.nodes)}"),
         ("after", after.session, f"data up to {after.data_up_to}, {wording.nodes_word(after.nodes)}"),
     ]
-    lines = ["Compared", *table(rows, width)]
+    return ["Compared", *table(rows, width), verdict(comparison)]
+
+
+def verdict(comparison: Comparison) -> str:
+    """What it comes to, in one line."""
+    slower = {each.node for each in comparison.changed if each.severity != "info"}
+    told = {each.node for each in comparison.changed} - slower
+    shared = [each for each in comparison.shared if each.matters]
     nodes = f"{wording.nodes_word(len(comparison.nodes))} in both, {comparison.metrics:,} metrics"
     bad = [element for each in comparison.networks or [] for element in each.came]
     if not slower and not told and not shared and not bad:
-        verdict = "no difference that matters" if comparison.metrics else "no metric in both"
+        sum_up = "no difference that matters" if comparison.metrics else "no metric in both"
     else:
         parts = [
             f"{len(shared):,} shared change{'s' if len(shared) != 1 else ''}" if shared else "",
@@ -57,8 +61,8 @@ def _head(comparison: Comparison, width: int) -> list[str]:
             f"{wording.nodes_word(len(told))} told for information" if told else "",
             f"{len(bad):,} element{'s' if len(bad) != 1 else ''} of the network newly bad" if bad else "",
         ]
-        verdict = ", ".join(each for each in parts if each)
-    return [*lines, f"{nodes}: {verdict}"]
+        sum_up = ", ".join(each for each in parts if each)
+    return f"{nodes}: {sum_up}"
 
 
 def _shared(shared: Sequence[SharedChange], width: int, *, full: bool) -> list[str]:
@@ -70,14 +74,14 @@ def _shared(shared: Sequence[SharedChange], width: int, *, full: bool) -> list[s
     rows = [
         (
             each.severity.upper() if each.matters else "",
-            (f"{each.group}: " if several else "") + each.summary + (_carried(each) if each.matters else ""),
+            (f"{each.group}: " if several else "") + each.summary + (carried(each) if each.matters else ""),
         )
         for each in chosen
     ]
     return ["", "What changed for many nodes alike", *table(rows, width)]
 
 
-def _carried(each: SharedChange) -> str:
+def carried(each: SharedChange) -> str:
     """The metrics, where they are few: a change of one metric is not one of all."""
     names = [metric.name for metric in each.metrics]
     return f"; measured by {wording.listed(names, most=2)}" if names else ""
@@ -98,14 +102,14 @@ def _facts(facts: Sequence[FactChange], nodes: int, width: int, *, full: bool) -
     if not facts:
         return []
     shown = facts if full else facts[:_MOST_FACTS]
-    rows = [(_who(each.nodes, nodes), f"{each.name}: {_from_to(each)}") for each in shown]
+    rows = [(who(each.nodes, nodes), f"{each.name}: {from_to(each)}") for each in shown]
     lines = ["", "Facts that changed", *table(rows, width)]
     if len(facts) > len(shown):
         lines.append(f"  and {len(facts) - len(shown):,} more (--full)")
     return lines
 
 
-def _from_to(each: FactChange) -> str:
+def from_to(each: FactChange) -> str:
     if each.before is None:
         return f"new, {each.after}"
     if each.after is None:
@@ -113,7 +117,7 @@ def _from_to(each: FactChange) -> str:
     return f"{each.before} → {each.after}"
 
 
-def _who(names: Sequence[str], nodes: int) -> str:
+def who(names: Sequence[str], nodes: int) -> str:
     if len(names) == nodes and nodes > 1:
         return f"all {nodes:,} nodes"
     return names[0] if len(names) == 1 else f"{len(names):,} nodes"

@@ -16,7 +16,7 @@ _METRICS = {
     "rate": Metric("network", "flow", "bytes_per_s", "bytes/s", True, "", 0),
     "rtt": Metric("network", "flow", "round_trip_us", "us", False, "", 0),
 }
-_TITLES = {"rate": "bandwidth", "rtt": "round trips"}
+TITLES = {"rate": "bandwidth", "rtt": "round trips"}
 #: Which direction is bad: of two nodes, or of what one sends and receives.
 _WAYS: dict[str, dict[str | None, str]] = {
     "pair": {"tx": ", from the first to the second", "rx": ", from the second to the first"},
@@ -39,7 +39,7 @@ def network_lines(changes: Sequence[NetworkChange], width: int, *, full: bool) -
             ("bad before and now", each.stayed),
         ):
             if elements:
-                told = [_element(one) for one in elements]
+                told = [element_told(one) for one in elements]
                 lines += _listed(title, told, width, full=full)
         if each.silenced:
             lines += _listed("came through before and not now", each.silenced, width, full=full)
@@ -53,18 +53,18 @@ def _listed(title: str, names: Sequence[str], width: int, *, full: bool) -> list
     return wrapped(clean(f"{title}: {listed}"), width, "    ", first="  ")
 
 
-def _element(each: Element) -> str:
+def element_told(each: Element) -> str:
     way = _WAYS["pair" if each.element.startswith("pair:") else "other"].get(each.direction, "")
     return f"{each.element} ({wording.percent(each.effect)}{way})"
 
 
 def _quantity(each: QuantityChange, width: int, *, full: bool) -> list[str]:
     how = "each pair with itself" if each.paired else "each node's median, since the pairs are others"
-    lines = [f"  {_TITLES[each.quantity]}, {how}"]
+    lines = [f"  {TITLES[each.quantity]}, {how}"]
     # Of leaves only those that stand out from the fleet, unless all are asked for.
-    chosen = [*each.fleet, *each.leaves] if full else _standing_out(each)
+    chosen = [*each.fleet, *each.leaves] if full else standing_out(each)
     rows: list[tuple[str, ...]] = [("", "flows", "before", "after", "change")]
-    rows += [_row(each, one) for one in chosen]
+    rows += [row_of(each, one) for one in chosen]
     lines += ["  " + line for line in table(rows, width - 2)]
     for title, odd, count in (
         ("between these leaves it changed otherwise", each.blocks, len(each.blocks)),
@@ -74,14 +74,14 @@ def _quantity(each: QuantityChange, width: int, *, full: bool) -> list[str]:
         if shown:
             lines += [
                 f"    {title}",
-                *("    " + line for line in table([_row(each, one) for one in shown], width - 4)),
+                *("    " + line for line in table([row_of(each, one) for one in shown], width - 4)),
             ]
         if count > len(shown) and shown:
             lines.append(f"      and {count - len(shown):,} more" + ("" if full else " (--full)"))
     return lines
 
 
-def _standing_out(each: QuantityChange) -> list[FlowChange]:
+def standing_out(each: QuantityChange) -> list[FlowChange]:
     """The fleet, and leaves whose interval does not meet that of all flows across leaves."""
     usual = each.fleet[-1] if each.fleet else None
     if usual is None or usual.low is None or usual.high is None:
@@ -95,7 +95,7 @@ def _standing_out(each: QuantityChange) -> list[FlowChange]:
     return [*each.fleet, *sorted(odd, key=lambda one: -abs(one.change - usual.change))[:_MOST]]
 
 
-def _row(of: QuantityChange, each: FlowChange) -> tuple[str, ...]:
+def row_of(of: QuantityChange, each: FlowChange) -> tuple[str, ...]:
     metric = _METRICS[of.quantity]
     # A time that became longer is told as it is: "+150 %".
     sign = 1 if of.quantity == "rate" else -1

@@ -18,14 +18,14 @@ def ramp_lines(changes: Sequence[RampChange], width: int) -> list[str]:
     """The section, empty where there are none."""
     lines = ["", "Ramp-ups, before and after"] if changes else []
     for each in changes:
-        lines += ["", *wrapped(f"{title(each)}: {_said(each)}", width, "    ", first="  ")]
+        lines += ["", *wrapped(f"{title(each)}: {said(each)}", width, "    ", first="  ")]
         lines += wrapped(f"before: {each.before}", width, "      ", first="    ")
         lines += wrapped(f"after: {each.after}", width, "      ", first="    ")
         lines += _steps(each)
     return lines
 
 
-def _said(each: RampChange) -> str:
+def said(each: RampChange) -> str:
     if each.change is None:
         return "no number of nodes at once is in both"
     told = _change(each.change)
@@ -38,6 +38,11 @@ def _said(each: RampChange) -> str:
 
 
 def _steps(each: RampChange) -> list[str]:
+    return [line.rstrip() for line in table(right_aligned([(*row, "") for row in step_rows(each)]))]
+
+
+def step_rows(each: RampChange) -> list[tuple[str, ...]]:
+    """Heads, then a row for each number of nodes."""
     adds_up = any(step.sum is not None for step in each.steps)
     what = "sum" if adds_up else "mean"
     rows: list[tuple[str, ...]] = [
@@ -47,7 +52,7 @@ def _steps(each: RampChange) -> list[str]:
     ]
     for step in each.steps:
         rows.append(_row(each, step, adds_up=adds_up))
-    return [line.rstrip() for line in table(right_aligned([(*row, "") for row in rows]))]
+    return rows
 
 
 def _row(each: RampChange, step: StepChange, *, adds_up: bool) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 ::
 
+    frame     what every page begins with
     page      the document: head, counts, groups, findings, notes
     network   who reached what with whom, racks, and what proves each finding (matrix, racks)
     rampup    jobs on ever more nodes at once: sum and mean against their number

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ from ahc_server.judge import Judgement, wording
 from ahc_server.judge.model import Finding, NodeVerdict, Report
 from ahc_server.report import words
 from ahc_server.report.folding import Line, fold
+from ahc_server.report.html.frame import document
 from ahc_server.report.html.groups import Group, draw_group, legend
 from ahc_server.report.html.markup import Markup, join, tag
 from ahc_server.report.html.network import (
@@ -27,7 +26,6 @@ from ahc_server.report.html.rampup import draw_rampups
 from ahc_server.report.html.scale import scale_of
 from ahc_server.report.html.sheep import badge, draw_sheep, told
 from ahc_server.report.html.strips import Members
-from ahc_server.report.html.style import STYLE
 from ahc_server.report.values import MetricRow, metric_rows
 
 #: In larger fleets a point in a plot is no element of its own, unless it is a sheep's.
@@ -85,22 +83,7 @@ def draw_html(
         _notes(report.notes),
         [each.defs() for each in peers],
     )
-    return "<!doctype html>\n" + tag("html", _meta(report), tag("body", body), lang="en") + "\n"
-
-
-def _meta(report: Report) -> Markup:
-    """The policy lets in this sheet of style and nothing else: no script, no address, whatever a node calls itself."""
-    digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    return tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        Markup(f'<meta http-equiv="Content-Security-Policy" content="{policy}">'),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="referrer", content="no-referrer"),
-        tag("title", f"{report.session}: {_sick(report)}"),
-        tag("style", Markup(STYLE)),
-    )
+    return document(f"{report.session}: {_sick(report)}", body)
 
 
 def _sick(report: Report) -> str:
