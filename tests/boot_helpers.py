@@ -98,6 +98,7 @@ class Site:
             "--port=0",
             "--user=root",
             "--log-facility=-",
+            "--no-ping",
         )
         return self.start(
             self.outside,
