@@ -1,0 +1,145 @@
+"""A disk that boots the image and takes the results: its bytes, its partitions, a machine that starts from it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ramdisk.disk import BOOT_LABEL, EXPORT_LABEL, Disk, make
+from ramdisk.errors import BuildError, RecipeError
+from ramdisk.recipe import Recipe
+from tests.machines_helpers import image
+from tests.ramdisk_helpers import run
+
+_BOOT_TIME_LIMIT_S = 300.0
+_SECTOR = 512
+#: UEFI firmware for QEMU, of Debian's package ovmf.
+_FIRMWARE = Path("/usr/share/qemu/OVMF.fd")
+
+ARGUMENTS = "ahc.plan=quick ahc.onsuccess=poweroff ahc.onfailure=poweroff"
+
+
+def test_a_disk_of_an_image_that_was_not_built_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match="there is no full image yet"):
+        make(Recipe(out=tmp_path), Disk(), tmp_path / "disk.img")
+
+
+@pytest.mark.parametrize("arguments", ["a\nb", 'a="b"', "a {", "a\\b", "a\x1b"])
+def test_arguments_that_the_boot_loaders_would_read_otherwise_are_refused(
+    arguments: str, tmp_path: Path
+) -> None:
+    with pytest.raises(RecipeError, match="--arguments"):
+        make(Recipe(out=tmp_path), Disk(arguments=arguments), tmp_path / "disk.img")
+
+
+@pytest.fixture(scope="module")
+def disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    image("virtual")
+    return make(
+        Recipe(flavour="virtual"), Disk(arguments=ARGUMENTS), tmp_path_factory.mktemp("disk") / "ahc.img"
+    )
+
+
+def partition(disk: Path, number: int) -> str:
+    """The partition's name for mtools: the file and where it starts."""
+    table = json.loads(run("sfdisk", "--json", disk))["partitiontable"]["partitions"]
+    return f"{disk}@@{table[number - 1]['start'] * _SECTOR}"
+
+
+def started(disk: Path, *firmware: str) -> str:
+    """Let a machine without network run from the disk until it switches itself off; what its console said."""
+    argv = [
+        "qemu-system-x86_64",
+        "-accel",
+        "tcg",
+        "-m",
+        "1024",
+        "-nographic",
+        "-no-reboot",
+        "-nic",
+        "none",
+        *firmware,
+    ]
+    done = subprocess.run(
+        [*argv, "-drive", f"file={disk},format=raw,if=virtio"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=_BOOT_TIME_LIMIT_S,
+        check=True,
+    )
+    return done.stdout.decode("utf-8", "replace")
+
+
+@pytest.mark.machines
+@pytest.mark.timeout(900)
+def test_two_disks_of_the_same_image_are_the_same_to_the_bit(disk: Path, tmp_path: Path) -> None:
+    again = make(Recipe(flavour="virtual"), Disk(arguments=ARGUMENTS), tmp_path / "again.img")
+    assert run("cmp", disk, again) == ""
+
+
+@pytest.mark.machines
+def test_both_partitions_are_sound_and_labelled(disk: Path, tmp_path: Path) -> None:
+    for number, label in ((1, BOOT_LABEL), (2, EXPORT_LABEL)):
+        table = json.loads(run("sfdisk", "--json", disk))["partitiontable"]["partitions"][number - 1]
+        alone = tmp_path / label
+        run(
+            "dd",
+            f"if={disk}",
+            f"of={alone}",
+            "bs=512",
+            f"skip={table['start']}",
+            f"count={table['size']}",
+            "status=none",
+        )
+        assert f'LABEL="{label}"' in run("blkid", "-p", alone)
+        run("fsck.vfat", "-n", alone)
+        assert int.from_bytes(alone.read_bytes()[28:32], "little") == table["start"], "hidden sectors"
+
+
+@pytest.mark.machines
+def test_the_arguments_stand_where_a_person_can_change_them(disk: Path) -> None:
+    for place in ("::/syslinux/syslinux.cfg", "::/EFI/debian/grub.cfg"):
+        text = run("mtype", "-i", partition(disk, 1), place)
+        assert ARGUMENTS in text
+        assert "console=ttyS0" in text
+
+
+@pytest.mark.machines
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    "firmware",
+    [
+        pytest.param((), id="BIOS"),
+        pytest.param(
+            ("-bios", str(_FIRMWARE)),
+            id="UEFI",
+            marks=pytest.mark.skipif(not _FIRMWARE.exists(), reason="needs the Debian package ovmf"),
+        ),
+    ],
+)
+def test_a_machine_without_a_network_leaves_its_results_on_the_disk(
+    disk: Path, firmware: tuple[str, ...], tmp_path: Path
+) -> None:
+    stick = shutil.copyfile(disk, tmp_path / "stick.img")
+    console = started(stick, *firmware)
+    assert "plan quick" in console, console[-2000:]
+    names = run("mdir", "-b", "-i", partition(stick, 2), "::").split()
+    assert len(names) == 1, console[-2000:]
+    result = tmp_path / "result.json"
+    run("mcopy", "-i", partition(stick, 2), names[0], result)
+    assert json.loads(result.read_text())["schema"] == "ahc.bench/1"
+    taken = subprocess.run(
+        [sys.executable, "-m", "ahc_server", "import", str(result), "--session", "sticks"],
+        env={**os.environ, "AHC_STORE": str(tmp_path / "store")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert taken.returncode == 0, taken.stderr
