@@ -152,13 +152,16 @@ SMALL_FILES = MappingProxyType(
     }
 )
 
-#: Parts of Python's library that no import of the agent leads to on purpose: graphical, test and build machinery.
-PYTHON_LEFT_OUT = (
-    "_aix_support", "_bootsubprocess", "_osx_support", "antigravity", "asynchat", "asyncore", "cProfile", "compileall",
-    "curses", "dbm", "distutils", "doctest", "ensurepip", "idlelib", "lib2to3", "pydoc", "pydoc_data", "sqlite3", "test",
-    "this", "tkinter", "turtle", "turtledemo", "unittest", "venv", "wsgiref", "xmlrpc",
+#: Parts of Python's library that are in no image: graphical, tests, installers.
+PYTHON_NEVER = (
+    "antigravity", "ensurepip", "idlelib", "lib2to3", "test", "this", "tkinter", "turtle", "turtledemo", "venv",
 )  # fmt: skip
 
+#: Parts that an import leads to somewhere but that the agent does not use.
+PYTHON_LEFT_OUT = (
+    *PYTHON_NEVER, "_aix_support", "_bootsubprocess", "_osx_support", "_pydecimal", "asynchat", "asyncore", "cProfile",
+    "compileall", "curses", "dbm", "distutils", "doctest", "pydoc", "pydoc_data", "sqlite3", "unittest", "wsgiref", "xmlrpc",
+)  # fmt: skip
 
 #: Modules that are loaded by name only, by the interpreter (encodings), by compiled wheels, or by a person who looks for a fault.
 PYTHON_ALWAYS = (

@@ -5,11 +5,21 @@ from __future__ import annotations
 import ast
 import modulefinder
 import shutil
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+from ahc_agent import __version__
 from ramdisk.closure import add_libraries
-from ramdisk.contents import LIBRARY, PYTHON, PYTHON_ALWAYS, PYTHON_LEFT_OUT, SITE, SITE_LEFT_OUT
+from ramdisk.contents import (
+    LIBRARY,
+    PYTHON,
+    PYTHON_ALWAYS,
+    PYTHON_LEFT_OUT,
+    PYTHON_NEVER,
+    SITE,
+    SITE_LEFT_OUT,
+)
 from ramdisk.image import Image
 from ramdisk.recipe import CHECKOUT
 from ramdisk.tree import compile_python
@@ -39,7 +49,7 @@ def outside_imports() -> set[str]:
 
 
 def add_library(image: Image, tree: Path, *, whole: bool) -> None:
-    """Add the modules of Python's library that the agent and its wheels lead to; ``whole`` adds all but the left out ones."""
+    """Add the modules of Python's library that the agent and its wheels lead to; ``whole`` adds all that is of use to anybody."""
     library = tree / LIBRARY
     chosen = _all(library) if whole else _imported(library, tree / SITE)
     for path in sorted(chosen):
@@ -62,6 +72,19 @@ def add_agent(image: Image, tree: Path, work: Path) -> None:
     compile_python(tree, [f"{inside}/ahc_agent"], prefix=(inside, f"/{SITE}"))
     for path in sorted(p for p in (work / "ahc_agent").rglob("*") if p.is_file()):
         image.file(f"{SITE}/{path.relative_to(work)}", path, "agent", 0o644)
+
+
+def add_description(image: Image) -> None:
+    """Add what an installer would note of the agent: its version, and where other programs find its parts (entry points)."""
+    points = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"].get("entry-points", {})
+    groups = (
+        f"[{group}]\n" + "".join(f"{k} = {v}\n" for k, v in table.items()) for group, table in points.items()
+    )
+    folder = f"{SITE}/ahc-{__version__}.dist-info"
+    image.data(
+        f"{folder}/METADATA", f"Metadata-Version: 2.1\nName: ahc\nVersion: {__version__}\n".encode(), "agent"
+    )
+    image.data(f"{folder}/entry_points.txt", "\n".join(groups).encode(), "agent")
 
 
 def add_module(image: Image, tree: Path, at: str, path: Path, part: str) -> None:
@@ -90,6 +113,6 @@ def _imported(library: Path, site: Path) -> Iterator[Path]:
 def _all(library: Path) -> Iterator[Path]:
     for path in library.rglob("*"):
         name = path.relative_to(library)
-        left_out = name.parts[0].split(".")[0] in PYTHON_LEFT_OUT or "__pycache__" in name.parts
+        left_out = name.parts[0].split(".")[0] in PYTHON_NEVER or "__pycache__" in name.parts
         if not left_out and path.suffix in (".py", ".so") and "_test" not in name.name:
             yield path

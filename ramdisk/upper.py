@@ -9,7 +9,7 @@ from ahc_server.netboot.tasks import compile_plan
 from ramdisk import extras, python
 from ramdisk.contents import PLANS
 from ramdisk.image import Image
-from ramdisk.recipe import HERE, Recipe
+from ramdisk.recipe import CHECKOUT, HERE, Recipe
 
 ROOTFS = HERE / "rootfs"
 
@@ -25,6 +25,7 @@ def assemble(recipe: Recipe, tree: Path, modified_unix_s: int) -> Image:
     with tempfile.TemporaryDirectory(dir=tree / "tmp") as folder:
         python.add_agent(image, tree, Path(folder))
         image.hold()
+    python.add_description(image)
     image.data("usr/bin/ahc-agent", _LAUNCHER.encode(), "agent", 0o755)
     for name, content in plans().items():
         image.data(f"usr/share/ahc/plans/{name}.json", content, "agent")
@@ -38,13 +39,14 @@ def assemble(recipe: Recipe, tree: Path, modified_unix_s: int) -> Image:
 
 def inputs(recipe: Recipe) -> list[bytes]:
     """Everything that the upper archive is made from, for telling whether it has changed."""
+    project = (CHECKOUT / "pyproject.toml").read_bytes()
     folders = ((python.SOURCES / "ahc_agent", python.SOURCES), (ROOTFS, ROOTFS))
     named = [(str(path.relative_to(start)), path) for folder, start in folders for path in files(folder)]
     for source, place in recipe.files:
         named += [(f"{place} {path.name}", path) for path in (files(source) if source.is_dir() else [source])]
     logins = (("key", recipe.ssh_key), ("password", recipe.root_password))
     named += [(name, path) for name, path in logins if path is not None]
-    return [*plans().values(), *(_described(name, path) for name, path in named)]
+    return [project, *plans().values(), *(_described(name, path) for name, path in named)]
 
 
 def plans() -> dict[str, bytes]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ahc_agent import __version__
 from ramdisk import python
 from ramdisk.build import Built, build
 from ramdisk.contents import FLAVOURS
@@ -248,6 +249,11 @@ def test_python_compiles_nothing_when_it_starts(inside: Callable[..., str]) -> N
     read = [line for line in said.splitlines() if line.startswith("# code object from")]
     assert len(read) > 100
     assert [line for line in read if not line.endswith(".pyc'")] == []
+
+
+def test_other_programs_find_the_agent_s_version_and_entry_points(inside: Callable[..., str]) -> None:
+    code = "from importlib import metadata; d = metadata.distribution('ahc'); print(d.version, [e.group for e in d.entry_points])"
+    assert __version__ in inside("python3", "-I", "-c", code)
 
 
 def test_the_shipped_plans_are_there(root: Path) -> None:
