@@ -50,9 +50,11 @@ def examined(
     half_width: float = 0.0,
     within: float = 0.0,
     doubt: Mapping[int, float] | None = None,
+    localised: Mapping[tuple[int, str], float] | None = None,
 ) -> GroupTest:
     """One group, tested. ``columns``: metric → a value for each node, NaN where there is none. ``half_width`` and
-    ``within``: of every value, relative to it; ``doubt``: node → the part of its losses that may be excused."""
+    ``within``: of every value, relative to it; ``doubt``: node → the part of its losses that may be excused; ``localised``:
+    whom the localiser names, as ``examine`` takes it."""
     writer = CellWriter()
     size = max(len(each) for each in columns.values())
     for name, told in columns.items():
@@ -64,7 +66,8 @@ def examined(
     cells = writer.cells()
     [matrix] = matrices(cells, [np.arange(size, dtype=np.int64)], size)
     codes = [(component, np.array(each, dtype=np.int64)) for component, each in batches]
-    [test] = examine(cells, [matrix], [codes], [list(layouts)], [thresholds or Thresholds()])
+    limits = [thresholds or Thresholds()]
+    [test] = examine(cells, [matrix], [codes], [list(layouts)], limits, named=localised)
     return test
 
 

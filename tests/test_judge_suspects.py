@@ -181,3 +181,58 @@ def test_nodes_without_peers_are_tested_by_their_own_like_parts() -> None:
     assert alone.is_alone
     assert answers(alone, 0) == {"slow": {("core", "core15")}}
     assert not examined({MEMORY: steps(3)}).is_alone
+
+
+# ── cards, which the localiser judges ────────────────────────────────────────────────────────────
+
+TX, RX = "network.tx.bytes_per_s", "network.rx.bytes_per_s"
+#: ln of the chance that the localiser reckons.
+CLEAR = -30.0
+
+
+def cards(tx: float, rx: float, named_for: list[str], size: int = 20) -> GroupTest:
+    """The first node sends and receives these parts of what its peers do."""
+    columns = {TX: steps(size, 0.002), RX: steps(size, 0.002)[::-1].copy()}
+    columns[TX][0], columns[RX][0] = tx, rx
+    return examined(columns, within=0.01, localised={(0, part): CLEAR for part in named_for})
+
+
+@pytest.mark.parametrize(
+    ("tx", "rx", "parts", "shown"),
+    [
+        (0.6, 1.0, ["tx"], True),
+        (1.0, 0.6, ["rx"], True),
+        (1.0, 0.6, ["tx"], False),
+        (1.0, 0.6, ["tx", "rx"], True),
+        (1.0, 1.0, ["tx", "rx"], False),
+        (0.93, 1.0, ["tx"], True),
+        (0.97, 1.0, ["tx"], False),
+    ],
+)
+def test_whom_the_localiser_names_is_accused_beside_its_peers_where_it_shows_there(
+    tx: float, rx: float, parts: list[str], shown: bool
+) -> None:
+    """Half of the least effect (10 %) in a direction that it is named for; flows with others have to prove all else."""
+    test = cards(tx, rx, parts)
+    said = answers(test, 0).get("slow", set())
+    assert said == ({(part, part) for part in parts} if shown else set())
+    assert accused(test) == ([0] if shown else [])
+
+
+@given(st.floats(0.2, 1.2), st.floats(0.2, 1.2))
+def test_whom_the_localiser_does_not_name_is_not_accused_of_its_card(tx: float, rx: float) -> None:
+    assert accused(cards(tx, rx, [])) == []
+
+
+def test_a_card_that_does_not_show_takes_nothing_from_other_findings() -> None:
+    columns = {TX: steps(40, 0.002), MEMORY: with_sheep([0.3])}
+    columns[TX][0] = 1.0
+    test = examined(columns, within=0.01, localised={(0, "tx"): CLEAR})
+    assert {kind for kind, _ in answers(test, 0)["slow"]} == {"memory"}
+
+
+def test_where_all_peers_are_as_bad_nobody_shows_beside_them() -> None:
+    test = examined(
+        {TX: 0.5 * steps(20, 0.002)}, within=0.01, localised={(row, "tx"): CLEAR for row in range(20)}
+    )
+    assert accused(test) == []
