@@ -126,11 +126,17 @@ def test_every_boot_script_shows_the_keys_fingerprint(source: Path, tmp_path: Pa
         assert re.search(rf"^ *{word} '?key fingerprint {fingerprint(KEY)} ", text, re.M), name
 
 
-def test_scripts_fetch_over_tls_where_that_was_asked_for(source: Path, tmp_path: Path) -> None:
+def test_ipxe_fetches_over_tls_where_that_was_asked_for(source: Path, tmp_path: Path) -> None:
     secure = folder.Wanted(source, values.url("https://boot.example.org/ahc"), loaders=source)
     folder.write(tmp_path / "out", secure)
     assert "set base https://boot.example.org/ahc\n" in (tmp_path / "out" / "boot.ipxe").read_text()
-    assert "linux /vmlinuz " in (tmp_path / "out" / "grub.cfg").read_text()  # GRUB knows no TLS
+
+
+@pytest.mark.parametrize("name", ["grub.cfg", "grub/grub.cfg", "pxelinux.cfg/default"])
+def test_other_loaders_fetch_from_where_they_came_from(source: Path, tmp_path: Path, name: str) -> None:
+    folder.write(tmp_path / "out", wanted(source, server=None, key=None))
+    text = (tmp_path / "out" / name).read_text()
+    assert re.search(r"^ +(linux|KERNEL) /vmlinuz", text, re.M) and "http" not in text
 
 
 @pytest.mark.skipif(find("grub-script-check") is None, reason="GRUB is not installed")

@@ -64,20 +64,15 @@ prompt --key 0x02 --timeout 10000 Trying again in 10 seconds, Ctrl-B for a shell
 
 
 def grub(script: Script) -> str:
-    """By HTTP where GRUB can (it knows no TLS), else from where GRUB itself came from."""
-    place = (
-        f"(http,{script.base.host}:{script.base.port}){script.base.path}"
-        if script.base.scheme == "http"
-        else ""
-    )
+    """Files come from where GRUB itself came from (``$root``): Debian's GRUB that is signed for Secure Boot has no HTTP."""
     shown = "\n".join(f"    echo '{remark}'" for remark in script.remarks)
     words = " ".join(f"'{word}'" for word in script.command_line.split())
     return f"""# {TITLE}
 set timeout=3
 menuentry '{TITLE}' {{
 {shown}
-    linux {place}/{KERNEL} {words} BOOTIF=01-$net_default_mac
-    initrd {place}/{INITRAMFS}
+    linux /{KERNEL} {words} BOOTIF=01-$net_default_mac
+    initrd /{INITRAMFS}
 }}
 """
 

@@ -14,6 +14,7 @@ import json
 import os
 import re
 import socket
+import sys
 import tempfile
 import threading
 import time
@@ -84,10 +85,10 @@ class Server(http.server.ThreadingHTTPServer):
             self._places.release()
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A connection that broke is the other side's matter, and said in a line."""
-        import sys
-
-        self.site.say(f"{_host(client_address)}: {sys.exception() or 'an error'}")
+        """A connection that ends between requests is no news; anything else is said in a line."""
+        error = sys.exception()
+        if not isinstance(error, ConnectionError):
+            self.site.say(f"{_host(client_address)}: {type(error).__name__}: {error}")
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -156,7 +157,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         if body:
             begun = time.monotonic()
-            sent = self.connection.sendfile(file, first, count) if count else 0
+            try:
+                sent = self.connection.sendfile(file, first, count) if count else 0
+            except OSError as error:
+                self.close_connection = True
+                self._say(f"stopped in the middle of {name}: {error.strerror or error}")
+                return
             self._say(f"fetched {name} ({_size(sent)}, {time.monotonic() - begun:.1f} s)")
 
     # ── results ────────────────────────────────────────────────────────────────────────────────────
