@@ -95,7 +95,7 @@ class Agent:
     ) -> None:
         self.stopped: Stop | None = None
         self._settings = settings
-        self._addresses = settings.addresses
+        self._addresses, self._programs = settings.addresses, settings.programs
         self._companion = companion or Companion()
         self._say = say
         self._instance = os.urandom(8).hex()
@@ -155,9 +155,10 @@ class Agent:
         """End at the end of this turn of the loop."""
         self._ending = why
 
-    def tell(self, addresses: list[str]) -> None:
+    def tell(self, addresses: list[str], programs: dict[str, str] | None = None) -> None:
         """The machine's addresses, or its troubles, have changed: the server hears it now, or when it is there."""
         self._addresses = addresses
+        self._programs = self._programs if programs is None else programs
         if self._link.state is State.JOINED:
             self._link.send(self._hello())
 
@@ -225,7 +226,7 @@ class Agent:
             instance=self._instance,
             agent_version=__version__,
             addresses=self._addresses,
-            programs=settings.programs,
+            programs=self._programs,
             unacknowledged=self._outbox.task_ids()[:10_000],
             busy=self._worker.busy,
             session=settings.session,

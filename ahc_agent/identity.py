@@ -71,7 +71,7 @@ def own_addresses(server: str) -> list[str]:
     """
     import psutil
 
-    first = _source_address(server)
+    first = source_address(server)
     found: list[tuple[bool, str]] = []
     for addresses in psutil.net_if_addrs().values():
         for address in addresses:
@@ -126,7 +126,7 @@ def _short(text: str | None, limit: int = 256) -> str | None:
     return text[:limit] if text and text.isprintable() else None
 
 
-def _source_address(server: str) -> str | None:
+def source_address(server: str) -> str | None:
     """The address that this machine uses towards a server: the kernel's own answer, nothing is sent."""
     host, _, port = server.removeprefix("tcp://").rpartition(":")
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -9,6 +10,7 @@ from ahc_agent.agent import Agent, Companion
 from ahc_agent.boot import clock
 from ahc_agent.boot.console import Console
 from ahc_agent.boot.telling import Telling
+from ahc_agent.identity import program_versions
 from ahc_agent.wire.messages import Assign, FromServer, Message, Result, Welcome
 
 #: What a person should look at, by a part of the agent's own sentence (``wire.link``).
@@ -46,6 +48,8 @@ class Beside(Companion):
         self.has_joined = self.gave_up = False
         self._give_up_at_s = give_up_at_s
         self._told, self._tell_at_s = 0, 0.0
+        self._programs: dict[str, str] | None = None
+        self._versions: threading.Thread | None = None
         self._console = console
         self._telling = Telling(console)
         self._turn_of_boot = turn_of_boot
@@ -72,6 +76,9 @@ class Beside(Companion):
             if self._give_up_at_s is not None and now >= self._give_up_at_s:
                 self.gave_up = True
                 agent.end("no server was found in time")
+        elif self._versions is not None and not self._versions.is_alive():
+            self._versions = None
+            agent.tell(self._addresses(), self._programs)
         elif moved or (len(self._console.troubles) > self._told and now >= self._tell_at_s):
             self._tell_at_s = now + _TELL_EVERY_S
             agent.tell(self._addresses())
@@ -86,7 +93,14 @@ class Beside(Companion):
         if isinstance(message, Result):
             self._telling.ended(message)
 
+    def _read_versions(self) -> None:
+        """Half a dozen programs take a second to start on a slow machine: nobody waits for them."""
+        self._programs = program_versions()
+
     def _welcomed(self, message: Welcome) -> None:
+        if self._programs is None and self._versions is None:
+            self._versions = threading.Thread(target=self._read_versions, name="versions", daemon=True)
+            self._versions.start()
         right_s = clock.correct(self._built_at_s, message.server_at_unix_s)
         if right_s is None or self._set_clock is None:
             return

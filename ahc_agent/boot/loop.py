@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import select
+import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from ahc_agent.boot.network import Network
 from ahc_agent.boot.watchdog import Watchdog
@@ -16,6 +16,26 @@ from ahc_agent.boot.watchdog import Watchdog
 _TURN_S = 1.0
 
 _T = TypeVar("_T")
+
+
+class _Thread(threading.Thread):
+    """``concurrent.futures`` would do, and load the logging of Python: 0.1 s on a slow machine."""
+
+    def __init__(self, function: Callable[[], object], wake: Callable[[], None]) -> None:
+        super().__init__(daemon=True)
+        self.answer: object = None
+        self.error: Exception | None = None
+        self.done = False
+        self._function, self._wake = function, wake
+
+    def run(self) -> None:
+        try:
+            self.answer = self._function()
+        except Exception as error:
+            self.error = error
+        finally:
+            self.done = True
+            self._wake()
 
 
 class Loop:
@@ -54,11 +74,12 @@ class Loop:
 
     def in_thread(self, function: Callable[[], _T]) -> _T:
         """What a function answers that may take its time; the loop goes on meanwhile."""
-        with ThreadPoolExecutor(1) as pool:
-            future = pool.submit(function)
-            future.add_done_callback(lambda _: self.wake())
-            self.wait(future.done)
-            return future.result()
+        thread = _Thread(function, self.wake)
+        thread.start()
+        self.wait(lambda: thread.done)
+        if thread.error is not None:
+            raise thread.error
+        return cast("_T", thread.answer)
 
     def close(self) -> None:
         self.network.close()

@@ -89,7 +89,7 @@ class Boot:
             self._hardware.start()
         self._loop.turn()
         # What takes a second on a slow machine is done while drivers and DHCP servers take theirs.
-        for module in ("ahc_agent.agent", "ahc_agent.identity", "psutil"):
+        for module in ("ahc_agent.agent", "ahc_agent.identity"):
             importlib.import_module(module)
             self._loop.turn()
 
@@ -117,7 +117,7 @@ class Boot:
         """Join the server, and obey it until it says stop."""
         from ahc_agent.agent import Agent, Settings
         from ahc_agent.boot.companion import Beside
-        from ahc_agent.identity import own_addresses, program_versions, read_identity
+        from ahc_agent.identity import read_identity
         from ahc_agent.wire.keys import load_or_create
 
         found = self._find_server()
@@ -128,7 +128,7 @@ class Boot:
         beside = Beside(
             self._console,
             self._loop.turn,
-            lambda: own_addresses(where),
+            lambda: self._addresses(where),
             built_at_s=self._built_at_s,
             set_clock=clock.set_clock if self._powers.machine else None,
             give_up_at_s=self._give_up_at_s,
@@ -138,8 +138,7 @@ class Boot:
             server_key=server_key,
             keys=load_or_create(self._key_file),
             identity=read_identity(),
-            addresses=own_addresses(where),
-            programs=program_versions(),
+            addresses=self._addresses(where),
             spool=self._powers.run / "spool",
             session=self._arguments.session,
         )
@@ -150,6 +149,14 @@ class Boot:
         if agent.stopped is None:
             return "wait"  # a signal: init ends the machine, or a person the agent
         return agent.stopped.then or self._arguments.on_success
+
+    def _addresses(self, where: str) -> list[str]:
+        """Where other agents reach this one: first that from which the server is reached."""
+        from ahc_agent.identity import source_address
+
+        first = source_address(where)
+        found = [place.address for place in self._loop.network.places()]
+        return [str(each) for each in sorted(found, key=lambda each: str(each.ip) != first)]
 
     def _give_up(self) -> Then:
         self._console.trouble(f"no server was found within {self._arguments.patience_s:.0f} s; giving up")
