@@ -200,6 +200,46 @@ def test_an_uplink_that_carries_so_much_and_no_more_is_one_fault() -> None:
     assert names(of) == [("leaf", MEMBERS, None)]
 
 
+def test_a_rack_whose_nodes_are_of_a_slower_kind_has_no_bad_uplink() -> None:
+    """All of one rack, and others elsewhere."""
+    small = {*MEMBERS, 1, 9, 12, 30, 33, 35, 40, 47, 58}
+    part = lambda a, b: 0.4 if small & {a, b} else 1.0  # noqa: E731
+    answer = localise(network(64, all_pairs(64), part, racks=RACKS))
+    assert answer.culprits == []
+    assert set(answer.slower) == small
+
+
+SMALL = [*[row // 16 for row in range(64)], *[4] * 8]
+
+
+def small_rack(with_it: float, without: float) -> Part:
+    """Of flows between racks: four of sixteen, and one of eight."""
+
+    def part(a: int, b: int) -> float:
+        return 1.0 if SMALL[a] == SMALL[b] else with_it if 4 in (SMALL[a], SMALL[b]) else without
+
+    return part
+
+
+def test_a_rack_that_sends_more_has_longer_queues_and_is_no_culprit() -> None:
+    """It is half as large as the others and shares its uplinks with fewer; a full card is what its packets wait for."""
+    late = small_rack(30.0 / 20.0, 1.0)
+    found = [
+        names(
+            network(
+                72, matchings(72, 10), small_rack(more, 0.7), rtt=lambda a, b: 20 * late(a, b), racks=SMALL
+            )
+        )
+        for more in (1.0, 0.7)
+    ]
+    assert found == [[], [("leaf", tuple(range(64, 72)), None)]], "where it does not send more, it is named"
+
+
+def test_most_racks_are_not_bad_together() -> None:
+    """One rack is faster than four: that is no proof against the four."""
+    assert names(network(72, matchings(72, 10), small_rack(1.0, 0.7), racks=SMALL)) == []
+
+
 # ── without a topology ─────────────────────────────────────────────────────────────────────────────
 
 

@@ -67,7 +67,7 @@ def localise(network: Network, times: Mapping[str, Floats] | None = None) -> Ans
         answer.sending = sending(rate, network.nodes, network.speed)
         answer.receiving = receiving(rate, network.nodes, network.speed)
         sides = {"tx": answer.sending, "rx": answer.receiving}
-        for one in _Teller(network, rate, "rate").culprits():
+        for one in _but_most(_Teller(network, rate, "rate").culprits(), network):
             asked = [own for way, own in sides.items() if one.way in (None, way)]
             (found if _shows(one, asked, RATE_FLOOR) else answer.unclear).append(one)
         paths, answer.odd = _paths(network, rate)
@@ -80,8 +80,9 @@ def localise(network: Network, times: Mapping[str, Floats] | None = None) -> Ans
         rtt = read_times(each, near)
         if rtt is not None:
             own = answer.answering[protocol] = answering(rtt, network.nodes)
-            late = _Teller(each, rtt, "rtt").culprits()
-            found = _joined(found, [one for one in late if _shows(one, [own], RTT_FLOOR)])
+            late = _but_most(_Teller(each, rtt, "rtt").culprits(), each)
+            late = [one for one in late if _shows(one, [own], RTT_FLOOR) and not _carries_more(one, each)]
+            found = _joined(found, late)
             answer.usual_times[protocol] = _usual(rtt, len(network.flows), -1.0)
             answer.leaf = rtt.leaf if answer.leaf is None else answer.leaf
     answer.culprits = sorted(found, key=lambda each: (each.log_p, each.nodes))
@@ -95,6 +96,30 @@ def _shows(each: Culprit, own: Sequence[Own], floor: float) -> bool:
     effects = [float(side.effect[each.nodes[0]]) for side in own]
     known = [effect for effect in effects if not np.isnan(effect)]
     return not known or min(known) < -_SHOWN * floor
+
+
+def _but_most(found: list[Culprit], network: Network) -> list[Culprit]:
+    """Without leaves, and ways between them, where several together hold more than half of all nodes: then what is usual was read
+    from the rest, and that may as well be the exception."""
+    several = [each for each in found if each.kind in ("leaf", "link") and each.leaves]
+    nodes = {row for each in several for row in each.nodes}
+    if len(several) < 2 or 2 * len(nodes) <= np.sum(network.leaf >= 0):
+        return found
+    return [each for each in found if each.kind not in ("leaf", "link")]
+
+
+def _carries_more(each: Culprit, network: Network) -> bool:
+    """Whether flows that leave a rack are faster than those of others: cards that send more have longer queues of their own."""
+    if each.kind != "leaf":
+        return False
+    flows, inside = network.flows, np.isin(np.arange(network.nodes), each.nodes)
+    sends, receives = inside[flows.source], inside[flows.destination]
+    one, other = network.leaf[flows.source], network.leaf[flows.destination]
+    elsewhere = (flows.rate > 0) & ~(sends | receives) & ((one != other) | (one < 0))
+    mine = (flows.rate > 0) & (sends != receives)
+    if not (np.any(elsewhere) and np.any(mine)):
+        return False
+    return bool(np.median(np.log(flows.rate[mine])) > np.median(np.log(flows.rate[elsewhere])) + RATE_FLOOR)
 
 
 def _usual(reading: Reading, flows: int, sign: float) -> Floats:

@@ -222,7 +222,15 @@ def only(family: Family, group: int) -> Family:
     peer = None if family.peer is None else family.peer[mine]
     key = np.zeros(int(np.sum(mine)), dtype=np.int64)
     choice = None if family.choice is None else family.choice[group : group + 1]
-    return replace(family, flow=family.flow[mine], key=key, groups=1, peer=peer, slack=slack, choice=choice)
+    return replace(
+        family,
+        flow=family.flow[mine],
+        key=key,
+        groups=1,
+        peer=peer,
+        slack=slack,
+        choice=choice,
+    )
 
 
 def slow_peers(family: Family, left: Floats, effect: Floats, among: Bools) -> Ints:

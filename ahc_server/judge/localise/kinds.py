@@ -37,7 +37,31 @@ def other_kind(reading: Reading, nodes: int, known: Floats | None = None) -> Flo
             break
         speed[rows] = np.exp(level)
         named = {row: effect for row, effect in named.items() if row not in set(rows.tolist())}
+    _whole_racks(reading, speed)
     return None if np.array_equal(speed, np.ones(nodes) if known is None else known) else speed
+
+
+def _whole_racks(reading: Reading, speed: Floats) -> None:
+    """Mark in ``speed`` (n,) the nodes of racks that were named for it, though flows inside them are as slow, which is the
+    speed of a kind that is known: their uplinks are not what makes them so."""
+    levels = np.unique(np.log(speed[speed < 1]))
+    if not len(levels):
+        return
+    for each in reading.explanation.taken:
+        if reading.families[each.family].member not in ("leaf", "out", "in"):
+            continue
+        inside = reading.leaf == each.group
+        within = inside[reading.flows.source] & inside[reading.flows.destination]
+        level = levels[int(np.argmin(np.abs(levels - each.effect)))]
+        if abs(each.effect - level) > _ALIKE or not np.any(within):
+            continue
+        if abs(float(np.median(reading.value[within])) - level) > _ALIKE:
+            continue
+        # Of cards of the faster kind flows between two of them are fast.
+        fastest = np.full(len(speed), -np.inf)
+        for end in (reading.flows.source, reading.flows.destination):
+            np.maximum.at(fastest, end[within], reading.value[within])
+        speed[inside & (fastest < level / 2) & (speed == 1)] = np.exp(level)
 
 
 def _among(reading: Reading, rows: np.ndarray, level: float) -> bool:

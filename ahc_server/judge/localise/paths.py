@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import log
 
 import numpy as np
 
@@ -43,7 +44,7 @@ class Path:
 @dataclass(frozen=True, slots=True)
 class Paths:
     """``odd``: numbers of flows that were bad in the only test of their direction, while nothing else between the two was; or
-    in all tests, where no other flows of both ends show that it is neither's card."""
+    in all tests, where these are few, or no other flows of both ends show that it is neither's card."""
 
     named: list[Path]
     odd: Ints
@@ -95,12 +96,12 @@ def bad_paths(flows: Flows, logs: Floats, left: Floats, scale: Floats, free: Boo
     one_way = ways.is_bad & (rounds >= _LEAST_TRIED)
     one_way[ways.of[whole[pairs.of]]] = False
     candidate = whole[pairs.of] | one_way[ways.of]
-    rate = (float(np.sum(bad & ~candidate)) + 0.5) / (len(left) + 1)
+    alone = int(np.sum(bad & ~candidate))
     found = [
-        *_candidates(flows, left, pairs, whole, rate, None),
-        *_candidates(flows, left, ways, one_way, rate, "tx"),
+        *_candidates(flows, left, pairs, whole, alone, None),
+        *_candidates(flows, left, ways, one_way, alone, "tx"),
     ]
-    named = _alone([each for each in found if each.path.log_p < np.log(_CHANCE)], nodes)
+    named = _alone([each for each in found if each.path.log_p < log(_CHANCE)], nodes)
     if len(named) > max(_FEW, _MOST * len(pairs.tried)):
         named = []
     mine = np.zeros(len(left), dtype=bool)
@@ -109,6 +110,9 @@ def bad_paths(flows: Flows, logs: Floats, left: Floats, scale: Floats, free: Boo
     strays = min(_strays(sets, mine) for sets in (pairs, ways))
     named = [each for each in named if each.best < _CLEAR * strays]
     odd = bad & (ways.tried[ways.of] == 1) & (pairs.failed[pairs.of] == 1)
+    for each in found:
+        if each.path.log_p >= log(_CHANCE):
+            odd[each.path.flows] = True
     proven = []
     for each in named:
         if _is_neither_ends(flows, logs, each.path):
@@ -146,17 +150,23 @@ def _has_both(pairs: _Sets, ways: _Sets) -> Bools:
 
 
 def _candidates(
-    flows: Flows, left: Floats, sets: _Sets, chosen: Bools, rate: float, way: Way | None
+    flows: Flows, left: Floats, sets: _Sets, chosen: Bools, alone: int, way: Way | None
 ) -> Iterator[_Candidate]:
-    """``rate``: of flows that are bad alone. Each set might have looked so by chance."""
+    """``alone``: flows that are bad by themselves."""
     for number in np.flatnonzero(chosen).tolist():
         mine = np.flatnonzero(sets.of == number)
         source, destination = int(flows.source[mine[0]]), int(flows.destination[mine[0]])
         direction: Way | None = "rx" if way and source > destination else way
-        log_p = float(sets.tried[number] * np.log(rate) + np.log(len(sets.tried)))
+        log_p = _log_chance(int(sets.tried[number]), alone, len(left)) + log(len(sets.tried))
         ends = min(source, destination), max(source, destination)
         path = Path(*ends, direction, float(np.median(left[mine])), log_p, mine)
         yield _Candidate(path, float(sets.best[number]))
+
+
+def _log_chance(tried: int, alone: int, flows: int) -> float:
+    """ln of the chance that so many flows are all bad for a moment, where ``alone`` of all ``flows`` were: one after the other,
+    with Jeffreys' prior, as few of them tell little of how often that happens."""
+    return sum(log((alone + 0.5 + number) / (flows + 1 + number)) for number in range(tried))
 
 
 def _alone(found: list[_Candidate], nodes: int) -> list[_Candidate]:
