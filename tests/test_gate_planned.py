@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ahc_server.gate.books import Books
 from ahc_server.gate.planned import absent
 from ahc_server.session import Session
 from ahc_server.store import Store
@@ -89,3 +90,34 @@ def test_deleted_from_every_table_of_a_real_store(tmp_path: Path) -> None:
         gate = ask(passed(store.load_session()), now_s=2000.0)
     assert ("session", "cannot tell", "fleet") in said(gate)
     assert "the plan has 3 steps of cpu, 2 of them there" in {reason.summary for reason in gate.reasons}
+
+
+def test_tests_of_pairs_that_vanished_at_both_ends_are_missed() -> None:
+    session = whole(Fleet(8).benchmarks().network())
+    assert ask(passed(session)).state == "open"
+    ends = ("pair-n3-n4-connect", "pair-n3-n4-listen")
+    left = [each for each in session.outcomes if each.task_id not in ends]
+    (reason,) = ask(passed(replace(session, outcomes=left))).reasons
+    assert (
+        reason.summary == "step 4 (network): by the plan at least 28 pairs of nodes meet, results are of 27"
+    )
+
+
+def test_a_real_step_of_pairs_has_as_many_as_its_plan_says_also_where_nodes_were_lost(tmp_path: Path) -> None:
+    for plan in ("{net: {component: network}}", "{net: {component: network, rounds: 2}}"):
+        folder = tmp_path / str(len(plan))
+        folder.mkdir()
+        fleet = SimulatedFleet(folder, f"jobs: {plan}", bare(6))
+        for name in fleet.agents:
+            fleet.work(name)
+        fleet.lose("n6", killed=True)
+        for _ in range(40):
+            for name in list(fleet.agents)[:5]:
+                fleet.work(name)
+            fleet.tick(5.0)
+        session = fleet.store.load_session()
+        assert session.state == "done"
+        said_of_pairs = [
+            text for _, text in Books(session).gaps(passed(session).report) if "pairs of nodes meet" in text
+        ]
+        assert said_of_pairs == [], "what could not be tested says so itself"

@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 
 from ahc_server.flows import integers
-from ahc_server.gate.planned import absent
+from ahc_server.gate.planned import absent, unmet
 from ahc_server.judge.model import Report
 from ahc_server.measured import Measured, Names
 from ahc_server.session import OutcomeRecord, Session, StepRecord
@@ -91,6 +91,8 @@ class Books:
         jobs = [step.job for number, step in self.steps.items() if number not in self.again]
         for text in absent(self.session.plan, jobs):
             yield None, text
+        for text in unmet(self.session.plan, self.steps.values(), self._met()):
+            yield None, text
         for number in sorted(set(there) - set(self.steps)):
             yield None, f"results of step {number}, which the session does not have"
         for number, step in sorted(self.steps.items()):
@@ -103,6 +105,17 @@ class Books:
                 yield None, f"step {number} ({step.job}) ran on {step.hosts:,} nodes, results are of {have:,}"
             if step.started_at_s is None:
                 yield None, f"step {number} ({step.job}): nobody knows when it ran"
+
+    def _met(self) -> dict[int, int]:
+        """Step → pairs of nodes of which a result came, whatever it says; steps that tested no pairs are left out."""
+        told: dict[int, set[str]] = defaultdict(set)
+        without: Counter[int] = Counter()
+        for each in self.first:
+            if each.outcome.pair is not None:
+                told[each.step].add(each.outcome.pair.pair_id)
+            else:
+                without[each.step] += 1
+        return {step: len(pairs) + without[step] // 2 for step, pairs in told.items()}
 
     def _nodes(self) -> Iterator[tuple[str | None, str]]:
         failed: dict[str, dict[int, str]] = defaultdict(dict)
