@@ -14,6 +14,7 @@ from ahc_agent.wire.keys import fingerprint, load_or_create
 from ahc_agent.wire.tasks import read_tasks
 from tests.import_helpers import Ahc
 from tests.netboot_helpers import HTTP, KEY, SERVER, image
+from tests.server_helpers import Stage
 
 WHERE = ("--server", SERVER, "--http", HTTP)
 
@@ -52,6 +53,21 @@ def test_a_plan_without_a_server_is_compiled_and_needs_no_key(ahc: Ahc, source: 
     plan = read_tasks((tmp_path / "out" / "plan.json").read_bytes(), "plan.json")
     assert plan.plan == "quick" and plan.tasks
     assert "network: a pair of machines is needed" in remarks
+
+
+def test_a_plan_and_a_server_do_not_go_together_and_that_is_said(
+    ahc: Ahc, source: Path, tmp_path: Path
+) -> None:
+    options = [*WHERE, "--key", KEY, "--plan", "quick"]
+    status, _, remarks = ahc("netboot", tmp_path / "out", "--image", source, *options)
+    assert status == 0 and f"they will not join {SERVER}" in remarks
+
+
+def test_the_server_says_the_fingerprint_that_the_scripts_show(tmp_path: Path) -> None:
+    with Stage(tmp_path) as stage:
+        server = stage.serve()
+        assert server.stdout is not None
+        assert server.stdout.readline().startswith(f"key fingerprint: {fingerprint(stage.key)} ")
 
 
 @pytest.mark.parametrize(

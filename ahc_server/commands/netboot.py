@@ -57,7 +57,7 @@ class _Serving:
 @click.option(
     "--plan",
     metavar="PLAN",
-    help="Machines run this plan alone (a file, quick, standard); without --server they look for none.",
+    help="Machines run this plan alone (a file, quick, standard) and join no server.",
 )
 @click.option("--upload", is_flag=True, help="Machines send their results to DIR/uploads, for `ahc import`.")
 @click.option(
@@ -143,6 +143,8 @@ def command(
         signer=signer,
     )
     remarks = [] if listed is None else [f"left out of the plan: {each}" for each in listed.left_out]
+    if listed is not None and server is not None:
+        remarks.append(f"machines that are given a plan measure alone: they will not join {wanted.server}")
     remarks += _check(card, serving) if card is not None else []
     written = folder.write(directory, wanted)
     for remark in remarks + written.remarks:

@@ -65,7 +65,9 @@ def command(
         click.echo(f"public key: {public_key}")
         click.echo(f"kernel arguments: ahc.server={address} ahc.key={public_key}")
         click.echo(f"join with: ahc-agent join {address} --server-key '{public_key}'")
-        click.echo(f"key fingerprint: {fingerprint(public_key)} (boot scripts and ramdisks show it)")
+        click.echo(
+            f"key fingerprint: {fingerprint(public_key)} (boot scripts of `ahc netboot` show the same)"
+        )
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
