@@ -77,7 +77,7 @@ class Site:
 
     def start_server(self, *arguments: str) -> Said:
         """`ahc serve`, again after ``kill_server`` with the same store and key."""
-        said, child = self._start([*self._ahc(), "serve", "--bind", self.endpoint, *arguments])
+        said, child = self.start([*self._ahc(), "serve", "--bind", self.endpoint, *arguments])
         self._server = child
         self.key = said.wait_for(r"public key: (\S+)", child[0])[1]
         return said
@@ -98,8 +98,7 @@ class Site:
             *["--range", f"{SUBNET}.50,{SUBNET}.99"],
             *[*self._netboot, *arguments],
         ]
-        said, child = self._start(argv)
-        self._children.append(child)
+        said, child = self.start(argv)
         said.wait_for("serving", child[0])
         return said
 
@@ -147,14 +146,15 @@ class Site:
         """Everything that was started ends; what it was stays in the folder."""
         for guest in self._guests:
             guest.kill()
-        for child in [*self._children, *([self._server] if self._server else [])]:
+        for child in self._children:
             _end(*child, 15)
         self.wire.close()
 
     def _ahc(self) -> list[str]:
         return [sys.executable, "-m", "ahc_server", "--store", str(self.store)]
 
-    def _start(self, argv: Sequence[str]) -> tuple[Said, tuple[processes.Child, threading.Thread]]:
+    def start(self, argv: Sequence[str]) -> tuple[Said, tuple[processes.Child, threading.Thread]]:
+        """Start a program in the namespace; the site ends it."""
         read, write = os.pipe()
         said = Said()
         try:
@@ -172,6 +172,7 @@ class Site:
             os.close(write)
         reader = threading.Thread(target=said.gather, args=(read,), daemon=True)
         reader.start()
+        self._children.append((child, reader))
         return said, (child, reader)
 
 
