@@ -441,3 +441,19 @@ def test_beside_another_dhcp_server_firmware_learns_what_to_boot_and_no_address(
         for architecture in (0, 7):
             assert ask(rom(architecture) + ipxe) == [f"{HTTP}/boot.ipxe", "0.0.0.0"]
         assert one.machine.dhcp("eth0", tmp_path, tries=1) is None
+
+
+def test_an_upload_that_is_too_large_or_breaks_off_is_not_kept(served: Served, tmp_path: Path) -> None:
+    large = tmp_path / "large"
+    with large.open("wb") as file:
+        file.truncate(17 * 1024 * 1024)
+    assert put(served, large, "large.json") == b"413"
+    broken = (
+        "import socket; line = socket.create_connection(('10.9.0.1', 8080), 3);"
+        "line.sendall(b'PUT /uploads/broken.json HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: 100\\r\\n\\r\\n{');"
+        "line.close()"
+    )
+    served.net.machine.run("python3", "-c", broken)
+    served.netboot.wait_for("went away in the middle of broken.json")
+    assert not list(served.folder.glob("uploads/*large*")) + list(served.folder.glob("uploads/*broken*"))
+    assert not list(served.folder.glob("uploads/.*"))

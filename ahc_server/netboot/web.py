@@ -26,7 +26,9 @@ from typing import BinaryIO
 from urllib.parse import unquote
 
 #: A result of the largest machine is a few MiB.
-UPLOAD_LIMIT_BYTES = 64 * 1024 * 1024
+UPLOAD_LIMIT_BYTES = 16 * 1024 * 1024
+#: So many are read at the same time, each for so long at most: they stand in memory until they are known to be JSON.
+_UPLOADS_AT_ONCE, _UPLOAD_S = 16, 120.0
 #: So many uploads in a folder, and so many of one name, are enough.
 _MOST_UPLOADS, _MOST_OF_A_NAME = 20_000, 100
 #: Nobody may keep a thread longer without a word, and no more than so many get one.
@@ -61,6 +63,7 @@ class Server(http.server.ThreadingHTTPServer):
         self.interface = interface
         self.site = site
         self.lock = threading.Lock()
+        self.uploads = threading.BoundedSemaphore(_UPLOADS_AT_ONCE)
         self._places = threading.BoundedSemaphore(_MOST_CONNECTIONS)
         super().__init__((address, port), _Handler)
 
@@ -118,7 +121,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"more than {UPLOAD_LIMIT_BYTES >> 20} MiB")
             return
         # Serial numbers hold anything; in a file's name they are told by letters, digits, dots and dashes.
-        self._take(folder, re.sub(r"[^A-Za-z0-9._\-]", "_", found[1]).lstrip("."), int(length))
+        with self.server.uploads:
+            self._take(folder, re.sub(r"[^A-Za-z0-9._\-]", "_", found[1]).lstrip("."), int(length))
 
     # ── files ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -168,7 +172,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     # ── results ────────────────────────────────────────────────────────────────────────────────────
 
     def _take(self, folder: Path, name: str, length: int) -> None:
-        data = self.rfile.read(length)
+        data = self._body(length)
         if len(data) < length:
             self.close_connection = True
             self._say(f"went away in the middle of {name}.json")
@@ -191,6 +195,17 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Location", f"{self.server.site.prefix}/uploads/{kept.name}")
         self.send_header("Content-Length", "0")
         self.end_headers()
+
+    def _body(self, length: int) -> bytes:
+        """So much of the request's body as comes in time."""
+        deadline = time.monotonic() + _UPLOAD_S
+        data = bytearray()
+        while len(data) < length and time.monotonic() < deadline:
+            part = self.rfile.read1(length - len(data))
+            if not part:
+                break
+            data += part
+        return bytes(data)
 
     # ── both ───────────────────────────────────────────────────────────────────────────────────────
 
