@@ -126,4 +126,6 @@ DEBIAN_PACKAGE = {
     "lldpctl": "lldpd",
     "baremetal": "python3-ironicclient",
     "kubectl": "kubernetes-client",
+    "dnsmasq": "dnsmasq-base",
+    "setpriv": "util-linux",
 }
