@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ahc_server.judge.elements import named, node_findings
+from ahc_server.judge.elements import element_findings, named, node_findings
 from ahc_server.judge.localise import Answer, Culprit, Network, localise
 from ahc_server.judge.localise.members import whole_racks
 from ahc_server.judge.localise.noise import FlowNoise
@@ -68,6 +68,39 @@ def test_cards_that_never_met_each_other_prove_no_rack() -> None:
     rounds = [[pair for pair in one if not set(pair) <= set(bad)] for one in matchings(40, 8)]
     of = network(40, rounds, lambda a, b: 0.5 if a in bad or b in bad else 1.0)
     assert grown(of, *bad) == []
+
+
+def apart(size: int, left: dict[int, float]) -> Network:
+    """Sixty-four nodes in ten rounds, in which the first ``size`` never meet each other."""
+    kept = [[(a, b) for a, b in one if max(a, b) >= size] for one in matchings(64, 10)]
+    return network(64, kept, lambda a, b: min(left.get(a, 1.0), left.get(b, 1.0)))
+
+
+def test_nodes_that_are_slow_alike_and_never_met_are_one_rack_and_no_bad_cards() -> None:
+    answer = localise(apart(6, dict.fromkeys(range(6), 0.5)))
+    [found] = answer.culprits
+    assert (found.kind, found.nodes, found.leaves) == ("leaf", tuple(range(6)), ())
+    assert [each.nodes for each in answer.unmet] == [(row,) for row in range(6)]
+
+
+def test_of_a_rack_whose_nodes_never_met_it_is_said_that_their_cards_may_be_the_reason() -> None:
+    of = apart(6, dict.fromkeys(range(6), 0.5))
+    runs = [(run_of(of), localise(of))]
+    names_of = [f"n{row}" for row in range(64)]
+    [leaf] = element_findings(runs, names_of, OWN)
+    assert leaf.element == "leaf:of-n0" and "no two of these nodes met" in leaf.summary
+    nodes = node_findings(named(runs), [leaf], names_of, OWN)
+    assert [(each.element, each.kind, each.severity) for each in nodes] == [
+        (f"node:n{row}", "not-measured", "info") for row in range(6)
+    ]
+    assert "it met none of them: they may share an uplink, or have bad cards" in nodes[0].summary
+
+
+def test_nodes_that_are_slow_by_different_parts_and_never_met_are_bad_cards() -> None:
+    left = dict(enumerate((0.3, 0.4, 0.5, 0.6, 0.7, 0.8)))
+    answer = localise(apart(6, left))
+    assert sorted((each.kind, each.nodes) for each in answer.culprits) == [("node", (row,)) for row in left]
+    assert answer.unmet == []
 
 
 def test_healthy_nodes_grow_to_nothing() -> None:

@@ -45,11 +45,12 @@ _CHECK = {
 class Named:
     """What was named in all runs of a session. ``nodes``: (row, "tx", "rx" or "rtt") → ln of the chance that a healthy node
     looks so; ``culprits``: row → the clearest one about it, with its run; ``unclear``: row → what its flows suffer from, though
-    it is not its own doing."""
+    it is not its own doing, or for ``unmet`` rows need not be."""
 
     nodes: dict[tuple[int, str], float] = field(default_factory=dict)
     culprits: dict[int, tuple[PairRun, Culprit]] = field(default_factory=dict)
     unclear: dict[int, tuple[PairRun, Culprit]] = field(default_factory=dict)
+    unmet: set[int] = field(default_factory=set)
 
 
 def named(runs: Sequence[tuple[PairRun, Answer]]) -> Named:
@@ -60,7 +61,8 @@ def named(runs: Sequence[tuple[PairRun, Answer]]) -> Named:
     for run, answer in runs:
         for row in run.rows:
             seen[row] = seen.get(row, 0) + 1
-        told.unclear |= {each.nodes[0]: (run, each) for each in answer.unclear}
+        told.unclear |= {each.nodes[0]: (run, each) for each in (*answer.unclear, *answer.unmet)}
+        told.unmet |= {each.nodes[0] for each in answer.unmet}
         for each in answer.culprits:
             if each.kind == "node" and each.witness != "dead":
                 for part in _parts(each):
@@ -119,15 +121,20 @@ def node_findings(
     ]
     known |= {each.element for each in proven}
     return proven + [
-        _unclear(each, run, names)
+        _unclear(each, run, names, is_unmet=row in told.unmet)
         for row, (run, each) in sorted(told.unclear.items())
         if f"node:{names[row]}" not in known
     ]
 
 
-def _unclear(each: Culprit, run: PairRun, names: Sequence[str]) -> Finding:
+def _unclear(each: Culprit, run: PairRun, names: Sequence[str], *, is_unmet: bool) -> Finding:
     node = names[each.nodes[0]]
     ways = proof(each, run, names)
+    why = (
+        "; others are slow in just the same way, and it met none of them: they may share an uplink, or have bad cards"
+        if is_unmet
+        else ", and others prove its card good: it may share something slow that was not found"
+    )
     return Finding(
         element=f"node:{node}",
         nodes=[node],
@@ -135,8 +142,8 @@ def _unclear(each: Culprit, run: PairRun, names: Sequence[str]) -> Finding:
         kind="not-measured",
         direction=each.way,
         severity="info",
-        summary=f"{node}: network: some of its flows are slow{f', as {ways}' if ways else ''}, and others prove its card "
-        "good: it may share something slow that was not found, so it cannot be told; tell the topology, or measure more rounds",
+        summary=f"{node}: network: some of its flows are slow{f', as {ways}' if ways else ''}{why}, so it cannot "
+        "be told; tell the topology, or measure more rounds",
     )
 
 
@@ -158,10 +165,13 @@ def _finding(each: Culprit, run: PairRun, names: Sequence[str], thresholds: Thre
         text.append("their round trips are longer too")
     text.append(f"seen in {each.seen:,} flows, as {proof(each, run, names)}")
     if each.kind == "leaf":
+        within = np.isin(run.flows.source, each.nodes) & np.isin(run.flows.destination, each.nodes)
         text.append(
-            "the cards of its nodes are good among themselves"
-            if not each.leaves
-            else "inside the rack all is well"
+            "inside the rack all is well"
+            if each.leaves
+            else "the cards of its nodes are good among themselves"
+            if np.any(within)
+            else "no two of these nodes met: their cards may be the reason as well"
         )
     if each.kind == "pair" and _other_way_is_known(each, run):
         text.append("the other way is well")

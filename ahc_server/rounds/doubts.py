@@ -176,7 +176,7 @@ def _shared(answer: Answer, view: _View) -> Iterator[Doubt]:
     if view.racks:
         return
     alike: dict[str | None, list[str]] = defaultdict(list)
-    for each in answer.culprits:
+    for each in (*answer.culprits, *answer.unmet):
         if each.kind == "node" and each.witness == "rate":
             alike[each.way].append(view.names[each.nodes[0]])
     for _, some in sorted(alike.items(), key=lambda item: str(item[0])):

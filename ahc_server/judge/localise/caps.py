@@ -48,7 +48,7 @@ def limits(reading: Reading, nodes: int, leaf: Ints) -> list[Limit]:
     for each in reading.explanation.taken:
         if reading.families[each.family].member in ("tx", "rx", "node"):
             named[each.group] = True
-    free = np.flatnonzero(~(named[source] | named[destination]))
+    free = np.flatnonzero(reading.free & ~(named[source] | named[destination]))
     if len(free) < _LEAST_FLOWS * 10:
         return []
     logs, one, other = reading.logs[free], source[free], destination[free]

@@ -70,6 +70,7 @@ def localise(network: Network, times: Mapping[str, Floats] | None = None) -> Ans
         for one in _but_most(_Teller(network, rate, "rate").culprits(), network):
             asked = [own for way, own in sides.items() if one.way in (None, way)]
             (found if _shows(one, asked, RATE_FLOOR) else answer.unclear).append(one)
+            answer.unmet += _unmet(one, network)
         paths, answer.odd = _paths(network, rate)
         found += paths
         if network.speed is None and is_wide(rate.value - rate.explanation.expected, rate.free):
@@ -106,6 +107,23 @@ def _but_most(found: list[Culprit], network: Network) -> list[Culprit]:
     if len(several) < 2 or 2 * len(nodes) <= np.sum(network.leaf >= 0):
         return found
     return [each for each in found if each.kind not in ("leaf", "link")]
+
+
+def _unmet(each: Culprit, network: Network) -> list[Culprit]:
+    """The nodes of a rack that was inferred, where no two of them met."""
+    source, destination = network.flows.source, network.flows.destination
+    within = np.isin(source, each.nodes) & np.isin(destination, each.nodes)
+    if each.kind != "leaf" or each.leaves or np.any(within):
+        return []
+    return [
+        replace(
+            each,
+            kind="node",
+            nodes=(row,),
+            flows=each.flows[(source[each.flows] == row) | (destination[each.flows] == row)],
+        )
+        for row in each.nodes
+    ]
 
 
 def _carries_more(each: Culprit, network: Network) -> bool:

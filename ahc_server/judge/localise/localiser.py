@@ -16,7 +16,7 @@ from ahc_server.judge.localise.levels import kinds, usual
 from ahc_server.judge.localise.members import slow_in_the_middle, whole_racks
 from ahc_server.judge.localise.model import Flows, Network
 from ahc_server.judge.localise.noise import FlowNoise, densest, noise_of
-from ahc_server.judge.localise.racks import shared_uplinks
+from ahc_server.judge.localise.racks import shared_uplinks, unmet_alike
 
 _REFINEMENTS = 3
 #: Levels are settled when they move by less than this part of the noise.
@@ -167,6 +167,9 @@ def _racks(question: Question, reading: Reading) -> Iterator[tuple[list[Ints], f
     sets = shared_uplinks(flows, reading.value, reading.families, taken, reading.noise)
     if sets:
         yield sets, 0.0
+    unmet = unmet_alike(flows, reading.families, taken)
+    if unmet:
+        yield [*sets, *unmet], 0.0
     starts = [each.tolist() for each in sets]
     for way in ("tx", "rx", "node"):
         starts.append([each.group for each in taken if reading.families[each.family].member == way])

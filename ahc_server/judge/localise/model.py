@@ -90,8 +90,9 @@ class Own:
 @dataclass(slots=True)
 class Answer:
     """``culprits``, the clearest first; ``unclear``: nodes that would explain what is slow, though their own flows do not show
-    it: they belong to something that was not found. ``odd``: numbers of flows that were slow alone, in the only test of
-    their direction (a bad path, or a bad moment), or where nothing else tells whether it is the path or a card. ``slower``:
+    it: they belong to something that was not found. ``unmet``: nodes of racks that were inferred though no two of them met,
+    so that their cards may be the reason as well. ``odd``: numbers of flows that were slow alone, in the only test of their
+    direction (a bad path, or a bad moment), or where nothing else tells whether it is the path or a card. ``slower``:
     rows of nodes whose cards are of a slower kind, as far as flows tell. ``sending``, ``receiving`` and ``answering`` (by
     protocol): what each node does for its own part, None where nothing was measured. ``usual`` (k,) in bytes/s,
     ``usual_times`` (by protocol, k,) in µs: what a healthy flow in the place of each would do, NaN where that was not reckoned.
@@ -99,6 +100,7 @@ class Answer:
 
     culprits: list[Culprit] = field(default_factory=list)
     unclear: list[Culprit] = field(default_factory=list)
+    unmet: list[Culprit] = field(default_factory=list)
     odd: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     slower: list[int] = field(default_factory=list)
     sending: Own | None = None

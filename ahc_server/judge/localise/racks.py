@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import lgamma, log
 
 import numpy as np
 
@@ -30,6 +31,9 @@ _LEAST_SPARSE, _MOST_ALONE = 12, 0.2
 _COMMON, _FITS = 0.5, 0.93
 #: Suspects of one rack: so many at least; slow to the same degree within so many errors and this part of it.
 _LEAST_SUSPECTS, _ERRORS, _PART = 3, 4.0, 0.12
+#: Suspects that did not meet: so many at least, alike by chance with this probability. Losses of bad cards lie within this range
+#: (ln), and are known to this width at best.
+_LEAST_UNMET, _BY_CHANCE, _RANGE, _LEAST_WIDTH = 4, 0.001, 1.0, 0.02
 
 
 def seen_racks(flows: Flows, nodes: int) -> tuple[Bools | None, Ints | None]:
@@ -155,6 +159,26 @@ def shared_uplinks(
             pool = [each for each in pool if each.row not in gone]
     _join(flows, value, suspects, found)
     return [np.array(sorted(rows), dtype=np.int64) for rows in found]
+
+
+def unmet_alike(flows: Flows, families: Sequence[Family], taken: Sequence[Taken]) -> list[Ints]:
+    """Sets of suspects that are slow in the same way and to the same degree, more closely than so many bad cards are by chance,
+    of whom no two met: rows of each. One uplink accounts for them all."""
+    found = []
+    for way in ("tx", "rx", "node"):
+        pool = sorted((each.effect, each.group) for each in taken if families[each.family].member == way)
+        best: tuple[float, list[int]] = (log(_BY_CHANCE), [])
+        for first in range(len(pool)):
+            for end in range(first + _LEAST_UNMET, len(pool) + 1):
+                size, width = end - first, pool[end - 1][0] - pool[first][0]
+                ways = lgamma(len(pool) + 1) - lgamma(size + 1) - lgamma(len(pool) - size + 1)
+                chance = ways + (size - 1) * log(max(width, _LEAST_WIDTH) / _RANGE)
+                if chance < best[0]:
+                    best = chance, [row for _, row in pool[first:end]]
+        rows = np.array(sorted(best[1]), dtype=np.int64)
+        if len(rows) and not np.any(np.isin(flows.source, rows) & np.isin(flows.destination, rows)):
+            found.append(rows)
+    return found
 
 
 def _join(flows: Flows, value: Floats, suspects: dict[int, _Suspect], found: list[set[int]]) -> None:
