@@ -277,7 +277,7 @@ def place_of(pid: int) -> Path:
     ).parent
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_dnsmasq_ends_with_its_parent(tmp_path: Path, number: signal.Signals) -> None:
     with net() as one:
         netboot = one.netboot(
@@ -289,12 +289,12 @@ def test_dnsmasq_ends_with_its_parent(tmp_path: Path, number: signal.Signals) ->
         addresses = one.server.run("ip", "-6", "-brief", "address", "show", "dev", "eth0").stdout
         assert " fd" in addresses  # for iPXE's sake, as long as we serve
         netboot.process.send_signal(number)
-        assert netboot.process.wait(15) == (0 if number == signal.SIGTERM else -9)
+        assert netboot.process.wait(15) == (-9 if number == signal.SIGKILL else 0)
         deadline = time.monotonic() + 10
         while any(Path(f"/proc/{pid}").exists() for pid in below) and time.monotonic() < deadline:
             time.sleep(0.05)
         assert not any(Path(f"/proc/{pid}").exists() for pid in below)
-        if number == signal.SIGTERM:
+        if number != signal.SIGKILL:
             after = one.server.run("ip", "-6", "-brief", "address", "show", "dev", "eth0").stdout
             assert " fd" not in after
             assert not place.exists()

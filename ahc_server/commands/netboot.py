@@ -209,7 +209,7 @@ def _serve(written: folder.Written, wanted: folder.Wanted, card: Interface) -> N
         nonlocal stop
         stop = True
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, on_signal)
     lab.serve(
         written,
