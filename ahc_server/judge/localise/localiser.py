@@ -167,7 +167,9 @@ def _racks(question: Question, reading: Reading) -> Iterator[tuple[list[Ints], f
     sets = shared_uplinks(flows, reading.value, reading.families, taken, reading.noise)
     if sets:
         yield sets, 0.0
-    unmet = unmet_alike(flows, reading.families, taken)
+    # A smaller difference would be no fault of a leaf, and late answers are a node's own.
+    slow = [each for each in taken if each.effect < -LEAF_FLOORS["rate"]] if question.ways else []
+    unmet = unmet_alike(flows, reading.families, slow)
     if unmet:
         yield [*sets, *unmet], 0.0
     starts = [each.tolist() for each in sets]
