@@ -39,6 +39,8 @@ _KEEPS = 0.8
 _MANY_FLOWS = 400
 #: In the end, when all other elements are known: from so many that do not run through the element in question.
 _SOME_FLOWS = 24
+#: Flows that stray by no more than this part of the noise are told by it; Student's t with four degrees of freedom has 1.2.
+_STRAYS = 1.3
 #: What flows that stay inside a rack say nothing of.
 _OF_LEAVES = ("leaf", "out", "in", "link")
 #: Where a node is slow with a single peer, however often, nobody can tell which of the two is bad.
@@ -231,6 +233,8 @@ class _State:
             free &= self._far
         own, free[part.flow] = part.flow[free[part.flow]], False
         if np.sum(free) < _SOME_FLOWS or not len(own):
+            return False
+        if np.std(np.clip(left[free], -MOST_STRAY, MOST_STRAY)) < _STRAYS * self.noise.error:
             return False
         usual = (float(np.sum(left[free] < effect / 2)) + 1) / (float(np.sum(free)) + 2)
         tried, slow = len(own) / part.together, float(np.sum(left[own] < effect / 2)) / part.together
