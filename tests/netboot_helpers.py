@@ -13,11 +13,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import REPOSITORY
 
 #: 40 characters of Z85 that stand for a key.
 KEY = "ab.CD" * 8
 SERVER, HTTP = "tcp://10.9.0.1:5570", "http://10.9.0.1:8080"
+#: Where Debian's package ``ipxe`` puts its loaders.
+LOADERS = Path("/usr/lib/ipxe")
+needs_loaders = pytest.mark.skipif(
+    not (LOADERS / "undionly.kpxe").exists() or not (LOADERS / "ipxe.efi").exists(),
+    reason="Debian's package ipxe is not installed",
+)
 _numbers = itertools.count()
 
 
