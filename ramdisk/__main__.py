@@ -11,7 +11,7 @@ from ramdisk.build import build as build_image
 from ramdisk.contents import FLAVOURS
 from ramdisk.disk import DEFAULT_ARGUMENTS, Disk
 from ramdisk.disk import make as make_disk
-from ramdisk.recipe import OUT, Recipe, pair
+from ramdisk.recipe import LEVEL, OUT, Recipe, pair
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -25,7 +25,7 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @group.command()
 @click.option("--flavour", type=click.Choice(list(FLAVOURS)), default="full", show_default=True)
 @click.option(
-    "--level", type=click.IntRange(1, 19), default=19, show_default=True, help="How hard zstd tries."
+    "--level", type=click.IntRange(1, 19), default=LEVEL, show_default=True, help="How hard zstd tries."
 )
 @click.option(
     "--fresh",

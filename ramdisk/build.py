@@ -28,7 +28,6 @@ from ramdisk.tree import Tree, unpack
 
 FILES = ("vmlinuz", "initramfs", "manifest.json")
 
-_AGENT_LEVEL = 12
 #: Packed lower archives of one flavour that are kept: with and without options, say.
 _BASES_KEPT = 3
 #: Files here that have no part in the lower archive.
@@ -79,7 +78,7 @@ def build(recipe: Recipe, say: Say, *, fresh: bool = False) -> Built:
             say("agent: packing")
             agent = Path(work) / "agent.zst"
             image = upper.assemble(recipe, tree.path, date)
-            archive.pack(image, agent, modified_unix_s=date, level=min(_AGENT_LEVEL, recipe.level))
+            archive.pack(image, agent, modified_unix_s=date, level=recipe.level)
             made = _finish(recipe, tree, (lower, agent), about)
         sizes = {**about.unpacked_bytes}
         for part, size in image.sizes().items():

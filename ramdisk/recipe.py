@@ -12,13 +12,16 @@ HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent
 OUT = HERE / "out"
 
+#: zstd: an eighth larger than with 19, packed in a fifteenth of the time, unpacked as fast.
+LEVEL = 12
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """Options of ``python -m ramdisk build``. ``files`` are (source, path in the image)."""
 
     flavour: str = "full"
-    level: int = 19
+    level: int = LEVEL
     packages: tuple[str, ...] = ()
     files: tuple[tuple[Path, str], ...] = ()
     pip: tuple[str, ...] = ()
