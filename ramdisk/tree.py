@@ -27,6 +27,7 @@ DEBS = "debs"
 _ARCHIVES = "var/cache/apt/archives"
 _SOURCES = ("/etc/apt/sources.list", "/etc/apt/sources.list.d")
 _DONE = "tree.json"
+_WAY = ("Acquire::http::Proxy", "Acquire::https::", "Acquire::Retries")
 #: Trees of one flavour that are kept, of half a gigabyte each: with and without options, say.
 _TREES_KEPT = 2
 
@@ -52,17 +53,18 @@ class Tree:
         return max(package.made_unix_s for package in self.contents.packages)
 
 
+def place(recipe: Recipe) -> Path:
+    """The folder of a recipe's tree: another one for other packages or wheels."""
+    key = fingerprint(SUITE, _packages(recipe), wheels.requirements(recipe.pip))
+    return recipe.cache / f"tree-{recipe.flavour}-{key}"
+
+
 def unpack(recipe: Recipe, *, newest: bool = False) -> Tree:
     """The tree of a recipe, from the cache where it is there.
 
     Raises BuildError when this machine cannot make it (not root, no mirror).
     """
-    wanted = sorted({*PACKAGES, FLAVOURS[recipe.flavour].kernel_package, *recipe.packages, *recipe.firmware})
-    if recipe.ssh_key is not None:
-        wanted.append(SSH_PACKAGE)
-    requirements = wheels.requirements(recipe.pip)
-    key = fingerprint(SUITE, wanted, requirements)
-    folder = recipe.cache / f"tree-{recipe.flavour}-{key}"
+    folder = place(recipe)
     done = folder / _DONE
     known = _notes(done)
     if known is not None and not newest:
@@ -73,10 +75,10 @@ def unpack(recipe: Recipe, *, newest: bool = False) -> Tree:
     shutil.rmtree(fresh, ignore_errors=True)
     root = fresh / "root"
     fresh.mkdir(parents=True)
-    debs = fetch(root, wanted, fresh / DEBS)
-    found = wheels.install(requirements, recipe.cache / "wheels", root / SITE)
+    debs = fetch(root, _packages(recipe), fresh / DEBS)
+    found = wheels.install(wheels.requirements(recipe.pip), recipe.cache / "wheels", root / SITE)
     compile_python(root, [f"/{SITE}", f"/{LIBRARY}"])
-    version = fingerprint(key, sorted(p.sha256 for p in debs), sorted(w.sha256 for w in found))
+    version = fingerprint(folder.name, sorted(p.sha256 for p in debs), sorted(w.sha256 for w in found))
     contents = Contents(key=version, packages=tuple(debs), wheels=tuple(found))
     (fresh / _DONE).write_bytes(msgspec.json.encode(contents))
     for old in _superfluous(recipe, folder):
@@ -96,6 +98,11 @@ def compile_python(root: Path, paths: list[str], *, prefix: tuple[str, str] | No
     argv += ["--invalidation-mode", "unchecked-hash", "-x", r"/(lib2to3/tests|test)/", *paths]
     env = {"PYTHONHASHSEED": "0", "PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
     run(argv, time_limit_s=_COMPILE_TIME_LIMIT_S, env=env)
+
+
+def _packages(recipe: Recipe) -> list[str]:
+    asked = {*recipe.packages, *recipe.firmware, *([SSH_PACKAGE] if recipe.ssh_key is not None else ())}
+    return sorted({*PACKAGES, FLAVOURS[recipe.flavour].kernel_package, *asked})
 
 
 def _notes(path: Path) -> Contents | None:
@@ -124,13 +131,23 @@ def fetch(root: Path, packages: list[str], debs: Path) -> list[debian.Package]:
         "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
         "--skip=download/empty,essential/unlink,cleanup/apt",
     ]
-    argv += [f"--include={','.join(packages)}", SUITE, str(root), *_sources()]
+    argv += [
+        f"--aptopt={line}"
+        for line in way_to_the_mirror(run(["apt-config", "dump"], time_limit_s=60.0).text())
+    ]
+    argv += [f"--include={','.join(packages)}", SUITE, str(root), *sources()]
     run(argv, time_limit_s=_UNPACK_TIME_LIMIT_S)
     debs.mkdir()
     return [debian.read(deb.rename(debs / deb.name)) for deb in sorted((root / _ARCHIVES).glob("*.deb"))]
 
 
-def _sources() -> list[str]:
+def way_to_the_mirror(settings: str) -> list[str]:
+    """Of all settings of apt (``apt-config dump``) those that say how a mirror is reached: proxies, certificates."""
+    lines = (line.strip() for line in settings.splitlines())
+    return [line for line in lines if line.startswith(_WAY) and not line.endswith('"";')]
+
+
+def sources() -> list[str]:
     """The files in which apt on this machine is told its mirror, those that speak of Debian's suite."""
     files = []
     for place in _SOURCES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -11,11 +12,15 @@ import pytest
 
 from ramdisk.tree import Contents, Tree
 
+SBIN = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+
 needs_binutils = pytest.mark.skipif(
     shutil.which("as") is None or shutil.which("ld") is None, reason="needs as and ld (binutils)"
 )
 needs_busybox = pytest.mark.skipif(shutil.which("busybox") is None, reason="needs busybox")
 needs_zstd = pytest.mark.skipif(shutil.which("zstd") is None, reason="needs zstd")
+needs_depmod = pytest.mark.skipif(shutil.which("depmod", path=SBIN) is None, reason="needs depmod (kmod)")
+needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
 needs_dpkg = pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="needs dpkg-deb")
 
 LIBRARIES = "usr/lib/x86_64-linux-gnu"

@@ -11,7 +11,7 @@ from ramdisk import base, extras, upper
 from ramdisk.errors import RecipeError
 from ramdisk.image import Image
 from ramdisk.recipe import Recipe, pair
-from tests.ramdisk_helpers import run
+from tests.ramdisk_helpers import needs_openssl, run
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGJ1aWxkZXI= who@where"
 
@@ -60,6 +60,7 @@ def test_what_is_no_public_key_is_refused(content: str, tmp_path: Path) -> None:
         extras.add_logins(image(), Recipe(ssh_key=tmp_path / "key"))
 
 
+@needs_openssl
 def test_a_password_is_in_the_image_as_a_hash_only(tmp_path: Path) -> None:
     (tmp_path / "word").write_text("open sesame\n")
     made = image()

@@ -11,7 +11,7 @@ from ramdisk import modules
 from ramdisk.contents import FLAVOURS, Flavour
 from ramdisk.errors import BuildError
 from ramdisk.image import Image
-from tests.ramdisk_helpers import kernel_module, needs_binutils
+from tests.ramdisk_helpers import kernel_module, needs_binutils, needs_depmod
 
 pytestmark = needs_binutils
 
@@ -73,6 +73,7 @@ def test_a_module_whose_partner_is_missing_is_named(tree: Path) -> None:
         names(tree, flavour("drivers/net/mdio"))
 
 
+@needs_depmod
 def test_the_image_has_the_index_that_modprobe_reads(tree: Path, tmp_path: Path) -> None:
     image = Image()
     work = tmp_path / "work"
