@@ -179,12 +179,9 @@ class Elf:
         return sections[index].offset
 
     def _take(self, form: struct.Struct, at: int) -> tuple[int, ...]:
-        try:
-            return form.unpack_from(self.data, at)
-        except struct.error as error:
-            raise BuildError(
-                f"{self.path}: the ELF file is cut short; delete the cache and build anew"
-            ) from error
+        if at + form.size > len(self.data):
+            raise BuildError(f"{self.path}: the ELF file is cut short; delete the cache and build anew")
+        return form.unpack_from(self.data, at)
 
     def _offset(self, address: int, loads: list[tuple[int, int, int]]) -> int:
         for start, offset, size in loads:

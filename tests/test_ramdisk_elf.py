@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ramdisk.elf import Elf, Undefined
@@ -68,6 +68,7 @@ def test_other_files_are_no_elf_files(tmp_path: Path) -> None:
     assert Elf.open(script) is None
 
 
+@settings(max_examples=400)
 @given(st.data())
 def test_a_file_that_is_cut_or_changed_is_refused_or_read_but_never_trips_the_reader(
     user: Elf, data: st.DataObject
