@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from ahc_agent.wire.keys import new_pair
+from ahc_server.control import Agents, ListAgents, ask
+from ahc_server.paths import Where
 from tests.boot_helpers import BIN, DHCP, SERVER, Site, mac, site, until
 
 pytestmark = pytest.mark.root
@@ -91,6 +93,35 @@ def test_addresses_of_the_operators_choice(two: Site) -> None:
     machine.says("joined the server")
     assert (address(two, "c0"), address(two, "c1")) == ("10.77.0.7", "10.78.0.7")
     assert f"via {SERVER} dev c0" in two.ip("route", "show", "default")
+
+
+def test_ipv6_addresses_of_the_operators_choice(one: Site) -> None:
+    _, key = one.serve()
+    one.ip("address", "add", "fd77::1/64", "dev", "br0", "nodad", namespace=one.outside)
+    machine = one.boot(f"ahc.server=[fd77::1]:5570 ahc.key={key} ahc.ip=fd77::7/64,gateway=fd77::1")
+    machine.says("joined the server")
+    assert machine.said.count("trouble") == 0
+    assert "from fd77::7 lookup 1000" in one.ip("-6", "rule")
+
+
+def test_a_card_that_comes_later_is_told_to_the_server(two: Site) -> None:
+    _, key = two.serve()
+    two.dhcp()
+    two.ip("link", "set", "p1", "down", namespace=two.outside)
+    machine = two.boot(named(two, key))
+    machine.says("joined the server")
+    [before] = known_addresses(two)
+    assert before == [f"{address(two, 'c0')}/24"]
+    two.ip("link", "set", "p1", "up", namespace=two.outside)
+    assert until(lambda: len(known_addresses(two)[0]) == 2)
+    assert known_addresses(two) == [[f"{address(two, card)}/24" for card in ("c0", "c1")]]
+
+
+def known_addresses(site: Site) -> list[list[str]]:
+    """Of each machine that is joined, as the server knows them."""
+    reply = ask(Where.of(str(site.store)).control, ListAgents())
+    assert isinstance(reply, Agents)
+    return list(reply.machines.values())
 
 
 def test_a_card_that_is_not_there_is_missed(one: Site) -> None:

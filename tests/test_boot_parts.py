@@ -154,7 +154,12 @@ def test_what_is_done_for_an_address_can_be_undone() -> None:
         "route replace default via 10.0.0.1 dev eth1 src 10.0.0.5 onlink table 1001",
         "rule add from 10.0.0.5 lookup 1001 priority 1001",
     ]
-    assert len(undo(place)) == 4 and commands(place, place)[:4] == undo(place)
+    assert undo(place) == [
+        "rule delete from 10.0.0.5 lookup 1001 priority 1001",
+        "route delete default via 10.0.0.1 dev eth1 table 1001",
+        "route delete 10.0.0.0/24 dev eth1 table 1001",
+        "address delete 10.0.0.5/24 dev eth1",
+    ]
 
 
 # ── cards and modules ──────────────────────────────────────────────────────────────────────────────

@@ -168,10 +168,7 @@ class Network:
         if place == state.place:
             return
         try:
-            if place is None and state.place is not None:
-                routes.apply(routes.undo(state.place))
-            elif place is not None:
-                routes.apply(routes.commands(place, state.place))
+            routes.change(state.place, place)
         except ProgramError as error:
             self._console.trouble(f"{_name(state.card)}: {place.address if place else 'no address'}: {error}")
         state.place = place

@@ -35,14 +35,16 @@ class Place:
     mtu: int | None = None
 
 
-def commands(place: Place, before: Place | None = None) -> list[str]:
-    """What ``ip -batch`` is to do for one address; ``before``: what is taken back first."""
-    lines = [] if before is None else undo(before)
+def commands(place: Place) -> list[str]:
+    """What ``ip -batch`` is to do for one address."""
+    lines: list[str] = []
     address, card, table = place.address, place.card, _FIRST_TABLE + place.number
     host, network = str(address.ip), str(address.network)
     if place.mtu is not None:
         lines.append(f"link set dev {card} mtu {place.mtu}")
-    lines.append(f"address replace {address} dev {card} noprefixroute")
+    # Looking for others with the same IPv6 address takes a second, in which no route can name it.
+    at_once = " nodad" if address.version == 6 else ""
+    lines.append(f"address replace {address} dev {card} noprefixroute{at_once}")
     metric = 100 + place.number
     on_link = f"{network} dev {card} src {host}"
     lines.append(f"route replace {on_link} metric {metric}")
@@ -66,10 +68,18 @@ def undo(place: Place) -> list[str]:
     return [*lines, f"address delete {place.address} dev {card}"]
 
 
-def apply(lines: Sequence[str]) -> None:
-    """Do them all; one that fails does not keep the next from being done. Raises ProgramError that tells the last one."""
-    if lines:
-        run(["ip", "-force", "-batch", "-"], time_limit_s=_TIME_LIMIT_S, stdin=_batch(lines))
+def change(before: Place | None, after: Place | None) -> None:
+    """Give a card its address, or take it away, or both. Raises ProgramError that tells the last command that failed."""
+    if before is not None:
+        _apply(undo(before), before.address.version)
+    if after is not None:
+        _apply(commands(after), after.address.version)
+
+
+def _apply(lines: Sequence[str], version: int) -> None:
+    """One that fails does not keep the next from being done. The family must be said: rules do not tell it by the address."""
+    argv = ["ip", f"-{version}", "-force", "-batch", "-"]
+    run(argv, time_limit_s=_TIME_LIMIT_S, stdin=_batch(lines))
 
 
 def forget(cards: Sequence[str]) -> None:
