@@ -71,11 +71,12 @@ def command(
     away is tried again for ever. Ends with 0 when the server or a signal (TERM, INT) says so.
     """
     from ahc_agent.agent import Agent, Settings
+    from ahc_agent.boot.arguments import values
     from ahc_agent.identity import own_addresses, program_versions, read_identity
     from ahc_agent.wire.keys import load_or_create, new_pair, public_key
 
     if endpoint is None or server_key is None:
-        booted_with = kernel_arguments(_read_kernel_arguments())
+        booted_with = values(_read_kernel_arguments())
         endpoint = endpoint or booted_with.get("ahc.server")
         server_key = server_key or booted_with.get("ahc.key")
     if endpoint is None or server_key is None:
@@ -101,15 +102,6 @@ def command(
 def say(text: str) -> None:
     """One line for a person in front of the machine (and its serial console)."""
     click.echo(f"{time.strftime('%H:%M:%S')} {text}", err=True)
-
-
-def kernel_arguments(line: str) -> dict[str, str]:
-    """``name=value`` words of a kernel command line; a later one wins, quotes around a value are taken off."""
-    return {
-        name: value.strip('"')
-        for name, equals, value in (word.partition("=") for word in line.split())
-        if equals
-    }
 
 
 def checked_endpoint(text: str) -> str:
