@@ -143,6 +143,10 @@ def test_a_server_that_cannot_be_one_is_told_and_another_word_waited_for(one: Si
     one.boot("quiet").says("DHCP names a server that cannot be one: tcp://HOST:PORT is meant")
 
 
+def test_a_key_that_nobody_named_is_missed(one: Site) -> None:
+    one.boot(f"ahc.server={SERVER}:5570").says(f"the key of tcp://{SERVER}:5570 is not named")
+
+
 def test_no_dhcp_server_is_told_on_the_console_and_later_to_the_server(one: Site) -> None:
     server, key = one.serve()
     machine = one.boot(named(one, key) + " ahc.sever=x")

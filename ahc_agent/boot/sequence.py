@@ -24,7 +24,7 @@ from ahc_agent.errors import UsageError
 
 RUN = Path("/run/ahc")
 #: How long a server is waited for that only DHCP could name, before that is said.
-_NAMED_WITHIN_S = 20.0
+_NAMED_WITHIN_S = 10.0
 _CHECK_OPTIONS = "Check the DHCP server's options 224 and 225"
 _CHECK_NAMED = (
     "Boot with ahc.server= and ahc.key= (`ahc serve` prints both), or give DHCP options 224 and 225"
@@ -199,7 +199,10 @@ class Boot:
                 return found
             if self._give_up_at_s is not None and time.monotonic() >= self._give_up_at_s:
                 return None
-            console.trouble("no server is named", _CHECK_NAMED)
+            known = arguments.server or network.told(SERVER_OPTION)
+            console.trouble(
+                f"the key of {known} is not named" if known else "no server is named", _CHECK_NAMED
+            )
 
     def _named(self) -> tuple[str, str] | None:
         """Endpoint and key as they were said; what the kernel's arguments name is not asked of DHCP."""
