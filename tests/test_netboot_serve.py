@@ -222,6 +222,17 @@ def test_a_serial_number_with_odd_characters_names_a_plain_file(served: Served, 
     assert (served.folder / "uploads" / "To_be_filled_.json").exists()
 
 
+def test_a_result_never_hides_from_the_import(served: Served, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_text("{}")
+    for name in ("..json", "...json", ".hidden.json"):
+        assert put(served, source, name) == b"201"
+    uploads = served.folder / "uploads"
+    assert (uploads / "unknown.json").exists()
+    assert (uploads / "hidden.json").exists()
+    assert not list(uploads.glob(".*"))
+
+
 def test_an_upload_that_is_too_large_or_breaks_off_is_not_kept(served: Served, tmp_path: Path) -> None:
     large = tmp_path / "large"
     with large.open("wb") as file:

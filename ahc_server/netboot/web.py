@@ -120,9 +120,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if int(length) > UPLOAD_LIMIT_BYTES:
             self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"more than {UPLOAD_LIMIT_BYTES >> 20} MiB")
             return
-        # Serial numbers hold anything; in a file's name they are told by letters, digits, dots and dashes.
+        # Serial numbers hold anything; in a file's name they are told by letters, digits, dots and dashes. A file that is hidden
+        # would never be imported.
         with self.server.uploads:
-            self._take(folder, re.sub(r"[^A-Za-z0-9._\-]", "_", found[1]).lstrip("."), int(length))
+            name = re.sub(r"[^A-Za-z0-9._\-]", "_", found[1]).lstrip(".")
+            self._take(folder, name or "unknown", int(length))
 
     # ── files ──────────────────────────────────────────────────────────────────────────────────────
 
