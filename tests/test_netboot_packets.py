@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,31 @@ def test_a_range_lies_within_the_file_or_is_none(text: str, size: int) -> None:
     if part is not None:
         first, count = part
         assert first >= 0 and count >= 0 and first + count <= size
+
+
+@pytest.mark.parametrize(
+    ("data", "right"),
+    [
+        (b'{"schema": "ahc.bench/1"}\n', True),
+        (b"", False),
+        (b'{"a": ', False),
+        (b"{} {}", False),
+        (b'"\xff"', False),
+        (b"[" * 100_000, False),
+    ],
+)
+def test_a_result_is_one_json_value(data: bytes, right: bool) -> None:
+    assert web.is_json(data) is right
+
+
+def test_a_hostile_result_takes_no_more_memory_than_it_is_long() -> None:
+    data = b"[" + b"{}," * 500_000 + b"{}]"
+    tracemalloc.start()
+    try:
+        assert web.is_json(data)
+        assert tracemalloc.get_traced_memory()[1] < 3 * len(data)
+    finally:
+        tracemalloc.stop()
 
 
 def test_results_of_one_name_stand_beside_each_other_up_to_a_bound(
