@@ -21,6 +21,7 @@ _BOOT_TIME_LIMIT_S = 300.0
 _SECTOR = 512
 #: UEFI firmware for QEMU, of Debian's package ovmf.
 _FIRMWARE = Path("/usr/share/qemu/OVMF.fd")
+_SECURE = Path("/usr/share/OVMF")
 
 ARGUMENTS = "ahc.plan=quick ahc.onsuccess=poweroff ahc.onfailure=poweroff"
 
@@ -110,25 +111,30 @@ def test_the_arguments_stand_where_a_person_can_change_them(disk: Path) -> None:
         assert "console=ttyS0" in text
 
 
+def firmware(kind: str, folder: Path) -> list[str]:
+    """QEMU's arguments for a kind of firmware; that of Secure Boot trusts whom real machines trust, and no one else."""
+    if kind == "BIOS":
+        return []
+    if not _FIRMWARE.exists():
+        pytest.skip("needs the Debian package ovmf")
+    if kind == "UEFI":
+        return ["-bios", str(_FIRMWARE)]
+    variables = shutil.copyfile(_SECURE / "OVMF_VARS_4M.ms.fd", folder / "variables.fd")
+    code = f"if=pflash,unit=0,format=raw,readonly=on,file={_SECURE / 'OVMF_CODE_4M.secboot.fd'}"
+    secure = ["-machine", "q35,smm=on", "-global", "driver=cfi.pflash01,property=secure,value=on"]
+    return [*secure, "-drive", code, "-drive", f"if=pflash,unit=1,format=raw,file={variables}"]
+
+
 @pytest.mark.machines
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(
-    "firmware",
-    [
-        pytest.param((), id="BIOS"),
-        pytest.param(
-            ("-bios", str(_FIRMWARE)),
-            id="UEFI",
-            marks=pytest.mark.skipif(not _FIRMWARE.exists(), reason="needs the Debian package ovmf"),
-        ),
-    ],
-)
+@pytest.mark.parametrize("kind", ["BIOS", "UEFI", "Secure Boot"])
 def test_a_machine_without_a_network_leaves_its_results_on_the_disk(
-    disk: Path, firmware: tuple[str, ...], tmp_path: Path
+    disk: Path, kind: str, tmp_path: Path
 ) -> None:
     stick = shutil.copyfile(disk, tmp_path / "stick.img")
-    console = started(stick, *firmware)
+    console = started(stick, *firmware(kind, tmp_path))
     assert "plan quick" in console, console[-2000:]
+    assert ("Kernel is locked down from EFI Secure Boot" in console) == (kind == "Secure Boot")
     names = run("mdir", "-b", "-i", partition(stick, 2), "::").split()
     assert len(names) == 1, console[-2000:]
     result = tmp_path / "result.json"
