@@ -240,6 +240,26 @@ def test_most_racks_are_not_bad_together() -> None:
     assert names(network(72, matchings(72, 10), small_rack(1.0, 0.7), racks=SMALL)) == []
 
 
+@pytest.mark.parametrize("leaves", [4, 5, 6])
+def test_two_bad_ways_between_leaves_are_named_though_their_ends_are_most_racks(leaves: int) -> None:
+    """Most flows run elsewhere, and are good."""
+    racks = [row // 6 for row in range(6 * leaves)]
+    bad = ({0, 1}, {2, 3})
+    part = lambda a, b: 0.5 if {racks[a], racks[b]} in bad else 1.0  # noqa: E731
+    of = network(len(racks), all_pairs(len(racks)), part, racks=racks)
+    assert names(of) == [("link", tuple(range(12)), None), ("link", tuple(range(12, 24)), None)]
+
+
+def test_a_bad_leaf_and_a_way_between_others_are_both_named() -> None:
+    racks = [row // 6 for row in range(24)]
+
+    def part(a: int, b: int) -> float:
+        return 0.6 if racks[a] == 0 != racks[b] else 0.5 if {racks[a], racks[b]} == {1, 2} else 1.0
+
+    of = network(24, all_pairs(24), part, racks=racks)
+    assert names(of) == [("leaf", tuple(range(6)), "tx"), ("link", tuple(range(6, 18)), None)]
+
+
 # ── without a topology ─────────────────────────────────────────────────────────────────────────────
 
 

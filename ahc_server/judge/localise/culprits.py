@@ -100,11 +100,24 @@ def _shows(each: Culprit, own: Sequence[Own], floor: float) -> bool:
 
 
 def _but_most(found: list[Culprit], network: Network) -> list[Culprit]:
-    """Without leaves, and ways between them, where several together hold more than half of all nodes: then what is usual was read
-    from the rest, and that may as well be the exception."""
+    """Without leaves, and ways between them, where several together hold more than half of all nodes, and more than half of the
+    flows between racks run through them: then what is usual was read from the rest, and that may as well be the exception."""
     several = [each for each in found if each.kind in ("leaf", "link") and each.leaves]
     nodes = {row for each in several for row in each.nodes}
     if len(several) < 2 or 2 * len(nodes) <= np.sum(network.leaf >= 0):
+        return found
+    one, other = network.leaf[network.flows.source], network.leaf[network.flows.destination]
+    between = (one >= 0) & (other >= 0) & (one != other)
+    through = np.zeros(len(between), dtype=bool)
+    for each in several:
+        sends, receives = (
+            np.isin(end, each.nodes) for end in (network.flows.source, network.flows.destination)
+        )
+        if each.kind == "link":
+            through |= sends & receives
+        else:
+            through |= {"tx": sends, "rx": receives, None: sends | receives}[each.way]
+    if 2 * np.sum(between & through) <= np.sum(between):
         return found
     return [each for each in found if each.kind not in ("leaf", "link")]
 
