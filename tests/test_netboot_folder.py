@@ -95,6 +95,7 @@ def test_every_boot_script_says_the_same_to_the_kernel(source: Path, tmp_path: P
     written = folder.write(tmp_path / "out", wanted(source, key=AWKWARD, arguments=arguments, **more))
     expected = [
         *[
+            "loglevel=6",
             "console=tty0",
             "console=ttyS0,115200",
             f"ahc.server={SERVER}",
@@ -109,7 +110,15 @@ def test_every_boot_script_says_the_same_to_the_kernel(source: Path, tmp_path: P
 
 def test_machines_that_join_nobody_are_told_no_key(source: Path, tmp_path: Path) -> None:
     written = folder.write(tmp_path / "out", wanted(source, server=None, key=None, plan=b"{}"))
-    assert written.command_line == f"ahc.plan={HTTP}/plan.json"
+    assert written.command_line == f"loglevel=6 ahc.plan={HTTP}/plan.json"
+
+
+@pytest.mark.parametrize("word", ["loglevel=7", "quiet", "ahc.debug=1"])
+def test_how_much_the_kernel_says_is_the_operators_choice(source: Path, tmp_path: Path, word: str) -> None:
+    written = folder.write(
+        tmp_path / "out", wanted(source, server=None, key=None, plan=b"{}", arguments=(word,))
+    )
+    assert written.command_line == f"ahc.plan={HTTP}/plan.json {word}"
 
 
 @pytest.mark.parametrize("bad", ["a b", "x'y", "x${y}"])

@@ -99,9 +99,16 @@ def write(folder: Path, wanted: Wanted) -> Written:
     return written
 
 
+#: The kernel's news go to its log and not to the console: at 115,200 bit/s they would hold up a boot for seconds. What warns, and the
+#: kernel's name, are shown (Documentation/admin-guide/kernel-parameters.txt, "loglevel").
+LOG_LEVEL = "loglevel=6"
+
+
 def kernel_arguments(wanted: Wanted) -> str:
     """The kernel's command line; raises UsageError."""
+    chosen = {word.partition("=")[0] for word in wanted.arguments}
     arguments = [
+        *([] if chosen & {"loglevel", "quiet", "debug", "ahc.debug"} else [LOG_LEVEL]),
         *([f"console=tty0 console={wanted.console}"] if wanted.console else []),
         *([f"ahc.server={wanted.server}"] if wanted.server else []),
         *([f"ahc.key={wanted.key}"] if wanted.server and wanted.key else []),

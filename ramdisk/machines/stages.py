@@ -25,7 +25,7 @@ ENDS: tuple[tuple[str, str], ...] = (
     ("firmware", r"iPXE .*-- |iPXE initialising"),
     ("iPXE and DHCP", r"boot\.ipxe"),
     ("download", r"Linux version"),
-    ("kernel", r"Run /init as init process"),
+    ("kernel", r"the kernel has started, the agent follows"),
     ("userspace", r"\d boot  "),
     ("agent", r"joined the server"),
 )
