@@ -67,7 +67,7 @@ def build(recipe: Recipe, say: Say, *, fresh: bool = False) -> Built:
         say("packages: unpacking, or taking from the cache")
         tree = unpack(recipe, newest=fresh)
         date, source = _source_date(tree)
-        key = _base_key(recipe, tree, date)
+        key = base_key(recipe, tree, date)
         whole_key = fingerprint(key, *upper.inputs(recipe))
         before = manifest.load(recipe.target / "manifest.json")
         if before is not None and before.key == whole_key and _still_there(recipe.target, before):
@@ -159,10 +159,13 @@ def _source_date(tree: Tree) -> tuple[int, str]:
     return tree.made_unix_s, "newest package"
 
 
-def _base_key(recipe: Recipe, tree: Tree, date: int) -> str:
+def base_key(recipe: Recipe, tree: Tree, date: int) -> str:
+    """Tells lower archives of other contents apart; ``date`` is that of all their files."""
     own = [path.read_bytes() for path in sorted(HERE.glob("*.py")) if path.name not in _NOT_OF_BASE]
     imports = sorted(python.outside_imports())
-    return fingerprint(recipe.flavour, recipe.level, recipe.pip, tree.contents.key, date, imports, *own)
+    # A package that is in the tree anyway can be asked for as a whole: the same tree, another image.
+    asked = (recipe.pip, recipe.packages, recipe.firmware, recipe.ssh_key is not None)
+    return fingerprint(recipe.flavour, recipe.level, asked, tree.contents.key, date, imports, *own)
 
 
 def _still_there(folder: Path, before: Manifest) -> bool:

@@ -39,14 +39,15 @@ def assemble(recipe: Recipe, tree: Path, modified_unix_s: int) -> Image:
 
 def inputs(recipe: Recipe) -> list[bytes]:
     """Everything that the upper archive is made from, for telling whether it has changed."""
-    project = (CHECKOUT / "pyproject.toml").read_bytes()
+    project, own = (CHECKOUT / "pyproject.toml").read_bytes(), Path(__file__).read_bytes()
     folders = ((python.SOURCES / "ahc_agent", python.SOURCES), (ROOTFS, ROOTFS))
     named = [(str(path.relative_to(start)), path) for folder, start in folders for path in files(folder)]
     for source, place in recipe.files:
-        named += [(f"{place} {path.name}", path) for path in (files(source) if source.is_dir() else [source])]
+        inside = files(source) if source.is_dir() else [source]
+        named += [(f"{place} {path.relative_to(source)}", path) for path in inside]
     logins = (("key", recipe.ssh_key), ("password", recipe.root_password))
     named += [(name, path) for name, path in logins if path is not None]
-    return [project, *plans().values(), *(_described(name, path) for name, path in named)]
+    return [project, own, *plans().values(), *(_described(name, path) for name, path in named)]
 
 
 def plans() -> dict[str, bytes]:
