@@ -7,6 +7,7 @@ Everything is written into a file by mtools and the like: no loop device, no mou
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -33,6 +34,9 @@ _TIME_LIMIT_S = 300.0
 _SYSLINUX, _MBR = "usr/bin/syslinux", "usr/lib/syslinux/mbr/mbr.bin"
 _SHIM, _GRUB = "usr/lib/shim/shimx64.efi.signed", "usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed"
 
+#: What GRUB takes as it is.
+_PLAIN = re.compile(r"[A-Za-z0-9_.,:/=+@%\-]+")
+
 _SYSLINUX_CONFIGURATION = """\
 # BIOS. The same arguments stand in EFI/debian/grub.cfg for UEFI.
 SERIAL 0 115200
@@ -47,7 +51,7 @@ _GRUB_CONFIGURATION = """\
 set timeout=0
 menuentry "Automatic Health Check" {{
     search --no-floppy --set=root --label {label}
-    linux /vmlinuz {arguments}
+    linux /vmlinuz {words}
     initrd /initramfs
 }}
 """
@@ -64,10 +68,13 @@ class Disk:
 def make(recipe: Recipe, disk: Disk, target: Path) -> Path:
     """Write the disk of a flavour that was built. The same image and arguments give the same bytes.
 
-    Raises BuildError when that flavour was not built, RecipeError when the arguments cannot stand in one line.
+    Raises BuildError when that flavour was not built, RecipeError when the arguments cannot stand in one line, or where the
+    target is there and no file.
     """
-    if any(not character.isprintable() or character in '"{}\\' for character in disk.arguments):
-        raise RecipeError("--arguments must be one line, without quotes, braces and backslashes")
+    if any(not character.isprintable() or character in "\"'\\" for character in disk.arguments):
+        raise RecipeError("--arguments must be one line, without quotes and backslashes")
+    if target.exists() and not target.is_file():
+        raise RecipeError(f"{target} is no file: write into a file, and that to a stick by dd")
     about = manifest.load(recipe.target / "manifest.json")
     if about is None:
         raise BuildError(
@@ -92,7 +99,7 @@ def _boot_partition(recipe: Recipe, loaders: Path, arguments: str, work: Path, d
         shutil.copyfile(loaders / source, tree / place)
     texts = {
         "syslinux/syslinux.cfg": _SYSLINUX_CONFIGURATION.format(arguments=arguments),
-        "EFI/debian/grub.cfg": _GRUB_CONFIGURATION.format(arguments=arguments, label=BOOT_LABEL),
+        "EFI/debian/grub.cfg": grub_configuration(arguments),
     }
     for place, text in texts.items():
         (tree / place).parent.mkdir(parents=True, exist_ok=True)
@@ -110,6 +117,12 @@ def _boot_partition(recipe: Recipe, loaders: Path, arguments: str, work: Path, d
     argv = [str(loaders / _SYSLINUX), "--directory", "/syslinux", "--install", str(image)]
     run(argv, time_limit_s=_TIME_LIMIT_S, env=env)
     return image
+
+
+def grub_configuration(arguments: str) -> str:
+    """For UEFI. ``&`` or ``;`` in an address would end GRUB's command; between single quotes nothing means anything to it."""
+    words = " ".join(word if _PLAIN.fullmatch(word) else f"'{word}'" for word in arguments.split())
+    return _GRUB_CONFIGURATION.format(words=words, label=BOOT_LABEL)
 
 
 def _partition(image: Path, label: str, size_mib: int, before_mib: int) -> Path:

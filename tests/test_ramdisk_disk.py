@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ramdisk.disk import BOOT_LABEL, EXPORT_LABEL, Disk, make
+from ramdisk.disk import BOOT_LABEL, EXPORT_LABEL, Disk, grub_configuration, make
 from ramdisk.errors import BuildError, RecipeError
 from ramdisk.recipe import Recipe
 from tests.machines_helpers import image
@@ -31,12 +32,29 @@ def test_a_disk_of_an_image_that_was_not_built_is_refused(tmp_path: Path) -> Non
         make(Recipe(out=tmp_path), Disk(), tmp_path / "disk.img")
 
 
-@pytest.mark.parametrize("arguments", ["a\nb", 'a="b"', "a {", "a\\b", "a\x1b"])
+@pytest.mark.parametrize("arguments", ["a\nb", 'a="b"', "a='b'", "a\\b", "a\x1b"])
 def test_arguments_that_the_boot_loaders_would_read_otherwise_are_refused(
     arguments: str, tmp_path: Path
 ) -> None:
     with pytest.raises(RecipeError, match="--arguments"):
         make(Recipe(out=tmp_path), Disk(arguments=arguments), tmp_path / "disk.img")
+
+
+@pytest.mark.skipif(shutil.which("grub-script-check") is None, reason="needs grub-script-check")
+def test_grub_takes_addresses_and_keys_as_they_are(tmp_path: Path) -> None:
+    arguments = "ahc.key=ab&cd<e>f;g$hij|k#{l} ahc.upload=https://x/in?a=1&b=2 ahc.plan=quick"
+    script = tmp_path / "grub.cfg"
+    script.write_text(grub_configuration(arguments))
+    run("grub-script-check", script)
+    (line,) = [line for line in script.read_text().splitlines() if line.split()[:1] == ["linux"]]
+    assert shlex.split(line, comments=False) == ["linux", "/vmlinuz", *arguments.split()]
+
+
+def test_what_is_no_file_is_never_written_to(tmp_path: Path) -> None:
+    device = tmp_path / "sdx"
+    os.mkfifo(device)
+    with pytest.raises(RecipeError, match="no file"):
+        make(Recipe(out=tmp_path), Disk(), device)
 
 
 @pytest.fixture(scope="module")
