@@ -57,6 +57,10 @@ def add_files(image: Image, recipe: Recipe) -> None:
         if source.is_dir():
             for path in sorted(p for p in source.rglob("*") if p.is_file()):
                 image.file(f"{place}/{path.relative_to(source)}", path, "extra files")
+        elif source.is_file() and place.endswith("/"):
+            raise RecipeError(
+                f"--file: {source} is a file, and {place} names a folder: say {place}{source.name}"
+            )
         elif source.is_file():
             image.file(place, source, "extra files")
         else:

@@ -40,11 +40,13 @@ class Entry:
 class Image:
     """Entries by their path without the leading slash. Parents are made as they are needed.
 
-    Paths that lead through a link (``/bin``) are filed under the place that the link names.
+    Paths that lead through a link (``/bin``) are filed under the place that the link names. ``ingredients``: files of the tree
+    that are in the image as a part of another only.
     """
 
     entries: dict[str, Entry] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=lambda: dict(MERGED))
+    ingredients: list[Path] = field(default_factory=list)
 
     def directory(self, path: str, mode: int = 0o755, part: str = "system") -> str:
         """Add a directory; an existing one keeps its part."""
@@ -66,6 +68,8 @@ class Image:
         if not source.is_file():
             raise BuildError(f"{source} is not a file, so it cannot become /{path.lstrip('/')} of the image")
         at = self._place(path)
+        if at in self.entries and stat.S_ISDIR(self.entries[at].mode):
+            raise BuildError(f"/{at} is a folder of the image, so {source} cannot stand there")
         self._parents(at, part)
         kept = (0o755 if os.access(source, os.X_OK) else 0o644) if mode is None else mode
         self.entries[at] = Entry(stat.S_IFREG | kept, part, source=source)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ramdisk import base, extras, upper
-from ramdisk.errors import RecipeError
+from ramdisk.errors import BuildError, RecipeError
 from ramdisk.image import Image
 from ramdisk.recipe import Recipe, pair
 from tests.ramdisk_helpers import needs_openssl, run
@@ -97,6 +97,14 @@ def test_files_and_folders_of_the_builder_keep_their_modes(tmp_path: Path) -> No
     extras.add_files(made, Recipe(files=((tmp_path / "folder", "/opt"), (tmp_path / "note", "/etc/note"))))
     assert stat.S_IMODE(made.entries["opt/deep/tool"].mode) == 0o755
     assert text(made, "etc/note") == "note"
+
+
+def test_a_file_never_takes_the_place_of_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "note").write_text("note")
+    with pytest.raises(RecipeError, match="say /root/note"):
+        extras.add_files(image(), Recipe(files=((tmp_path / "note", "/root/"),)))
+    with pytest.raises(BuildError, match="/etc is a folder"):
+        extras.add_files(image(), Recipe(files=((tmp_path / "note", "/etc"),)))
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
