@@ -74,7 +74,9 @@ def add_layout(image: Image) -> None:
 
 def _certificates(image: Image, tree: Path) -> None:
     """One file of all authorities, as ``update-ca-certificates`` makes it."""
-    texts = [path.read_text().rstrip() + "\n" for path in sorted((tree / _CERTIFICATES).glob("*.crt"))]
+    authorities = sorted((tree / _CERTIFICATES).glob("*.crt"))
+    image.ingredients += authorities
+    texts = [path.read_text().rstrip() + "\n" for path in authorities]
     image.data("etc/ssl/certs/ca-certificates.crt", "".join(texts).encode(), "system")
 
 

@@ -24,8 +24,8 @@ _LICENCE = re.compile(r"^License:[ \t]*(\S[^\n]*)$", re.MULTILINE)
 
 
 class Package(msgspec.Struct, frozen=True, kw_only=True):
-    """One package. ``deb`` is its file's name, ``files`` are the paths of its regular files; ``made_unix_s`` is when
-    Debian built it."""
+    """One package. ``deb`` is its file's name, ``files`` are the paths of its regular files, but for ``settings``, those that
+    an administrator may change (conffiles); ``made_unix_s`` is when Debian built it."""
 
     name: str
     deb: str
@@ -34,6 +34,7 @@ class Package(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
     made_unix_s: int
     files: tuple[str, ...]
+    settings: tuple[str, ...]
 
 
 def read(deb: Path) -> Package:
@@ -41,7 +42,9 @@ def read(deb: Path) -> Package:
     done = run(["dpkg-deb", "--ctrl-tarfile", str(deb)], time_limit_s=_READ_TIME_LIMIT_S)
     with tarfile.open(fileobj=io.BytesIO(done.stdout)) as tar:
         members = {member.name.removeprefix("./"): member for member in tar.getmembers()}
-        text = {name: _text(tar, members[name]) for name in ("control", "md5sums") if name in members}
+        text = {
+            name: _text(tar, members[name]) for name in ("control", "md5sums", "conffiles") if name in members
+        }
         made = int(members["control"].mtime) if "control" in members else 0
     fields: dict[str, str] = dict(
         re.findall(r"^([A-Za-z0-9-]+):[ \t]*(.*)$", text.get("control", ""), re.MULTILINE)
@@ -56,6 +59,11 @@ def read(deb: Path) -> Package:
         sha256=sha256(deb),
         made_unix_s=made,
         files=tuple(line.split("  ", 1)[1] for line in text.get("md5sums", "").splitlines() if "  " in line),
+        settings=tuple(
+            line.strip().lstrip("/")
+            for line in text.get("conffiles", "").splitlines()
+            if line.startswith("/")
+        ),
     )
 
 

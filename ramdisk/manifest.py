@@ -64,7 +64,10 @@ def used_packages(
         entry.source.relative_to(tree).as_posix()
         for entry in image.entries.values()
         if stat.S_ISREG(entry.mode) and entry.source is not None and entry.source.is_relative_to(tree)
-    } | {f"boot/vmlinuz-{kernel}"}
+    }
+    there |= {source.relative_to(tree).as_posix() for source in image.ingredients} | {
+        f"boot/vmlinuz-{kernel}"
+    }
     return tuple(
         PackageLine(
             name=package.name,
@@ -74,7 +77,7 @@ def used_packages(
             sha256=package.sha256,
         )
         for package in sorted(packages, key=lambda p: p.name)
-        if any(name in there or _merged(name) in there for name in package.files)
+        if any(name in there or _merged(name) in there for name in (*package.files, *package.settings))
     )
 
 

@@ -150,7 +150,7 @@ def test_the_manifest_tells_packages_wheels_licences_and_sums(virtual: Built) ->
     text = json.loads((virtual.folder / "manifest.json").read_text())
     assert text["schema"] == "ahc.ramdisk/1"
     packages = {line["name"]: line for line in text["packages"]}
-    assert {"fio", "busybox", "python3.11-minimal", "libc6"} <= packages.keys()
+    assert {"fio", "busybox", "python3.11-minimal", "libc6", "netbase", "ca-certificates"} <= packages.keys()
     assert "GPL-2" in packages["fio"]["licences"]
     assert not {"librbd1", "libicu72", "perl-base"} & packages.keys()
     assert {line["name"] for line in text["wheels"]} == {"click", "msgspec", "psutil", "pyzmq"}

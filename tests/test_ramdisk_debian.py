@@ -36,6 +36,9 @@ def test_a_package_tells_name_version_files_and_when_it_was_made(
     (folder / "usr/bin/x").write_text("program")
     control = "Package: x\nSource: xs (1.0)\nVersion: 1:2.0-1\nArchitecture: all\nMaintainer: a <a@b>\nDescription: x\n"
     (folder / "DEBIAN/control").write_text(control)
+    (folder / "etc").mkdir()
+    (folder / "etc/x.conf").write_text("setting")
+    (folder / "DEBIAN/conffiles").write_text("/etc/x.conf\n")
     (folder / "DEBIAN/md5sums").write_text("0123456789abcdef0123456789abcdef  usr/bin/x\n")
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     run("touch", "-d", "@1600000000", folder / "DEBIAN/control")
@@ -43,6 +46,7 @@ def test_a_package_tells_name_version_files_and_when_it_was_made(
     package = debian.read(tmp_path / "x.deb")
     assert (package.name, package.version, package.source) == ("x", "1:2.0-1", "xs")
     assert package.files == ("usr/bin/x",)
+    assert package.settings == ("etc/x.conf",)
     assert package.made_unix_s == 1_600_000_000
     assert package.deb == "x.deb"
 
