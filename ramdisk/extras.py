@@ -92,7 +92,12 @@ def _add_package(image: Image, tree: Tree, by_name: dict[str, debian.Package], n
     for path in _files(tree.path.parent / DEBS / by_name[name].deb):
         if path.startswith(_PAPER):
             continue
-        at = image.from_tree(tree.path, path, part)
+        try:
+            at = image.from_tree(tree.path, path, part)
+        except BuildError:
+            if not (tree.path / path).is_symlink():
+                raise
+            continue  # as on Debian a link may lead to /dev/null, or to what another package would bring
         if at in image.entries and stat.S_ISREG(image.entries[at].mode):
             add_libraries(image, tree.path, at, {})
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from ramdisk import base, extras, upper
+from ramdisk import base, debian, extras, upper
 from ramdisk.errors import BuildError, RecipeError
 from ramdisk.image import Image
 from ramdisk.recipe import Recipe, pair
-from tests.ramdisk_helpers import needs_openssl, run
+from ramdisk.tree import Contents, Tree
+from tests.ramdisk_helpers import needs_dpkg, needs_openssl, run
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGJ1aWxkZXI= who@where"
 
@@ -86,6 +87,30 @@ def test_a_file_that_holds_no_password_is_refused(content: str, tmp_path: Path) 
     (tmp_path / "word").write_text(content)
     with pytest.raises(RecipeError, match="one line"):
         extras.add_logins(image(), Recipe(root_password=tmp_path / "word"))
+
+
+@needs_dpkg
+def test_a_package_s_links_to_nowhere_stay_what_they_are(tmp_path: Path) -> None:
+    source, unpacked = tmp_path / "source", tmp_path / "made/root"
+    for folder in (source / "DEBIAN", source / "usr/lib/x", tmp_path / "made/debs", unpacked):
+        folder.mkdir(parents=True)
+    control = "Package: x\nVersion: 1\nArchitecture: all\nMaintainer: a <a@b>\nDescription: x\n"
+    (source / "DEBIAN/control").write_text(control)
+    (source / "usr/lib/x/data").write_text("data")
+    for name, target in {"masked": "/dev/null", "others": "../not/here", "own": "data"}.items():
+        (source / "usr/lib/x" / name).symlink_to(target)
+    run("dpkg-deb", "--build", "--root-owner-group", source, tmp_path / "made/debs/x.deb")
+    run("dpkg-deb", "-x", tmp_path / "made/debs/x.deb", unpacked)
+    package = debian.read(tmp_path / "made/debs/x.deb")
+    made = image()
+    contents = Contents(key="0", packages=(package,), wheels=())
+    extras.add_packages(made, Recipe(packages=("x",)), Tree(unpacked, contents))
+    assert {name: text(made, f"usr/lib/x/{name}") for name in ("masked", "others", "own", "data")} == {
+        "masked": "/dev/null",
+        "others": "../not/here",
+        "own": "data",
+        "data": "data",
+    }
 
 
 def test_files_and_folders_of_the_builder_keep_their_modes(tmp_path: Path) -> None:
