@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -143,12 +143,13 @@ class Site:
         return ended
 
     def close(self) -> None:
-        """Everything that was started ends; what it was stays in the folder."""
-        for guest in self._guests:
-            guest.kill()
-        for child in self._children:
-            _end(*child, 15)
-        self.wire.close()
+        """Everything that was started ends, whatever one of them does; what it was stays in the folder."""
+        with ExitStack() as stack:
+            stack.callback(self.wire.close)
+            for child in reversed(self._children):
+                stack.callback(_end, *child, 15)
+            for guest in reversed(self._guests):
+                stack.callback(guest.kill)
 
     def _ahc(self) -> list[str]:
         return [sys.executable, "-m", "ahc_server", "--store", str(self.store)]
