@@ -315,6 +315,7 @@ FLAVOURS = MappingProxyType(
                 *_COMMON,
                 "arch/x86/kernel/msr.ko",
                 "arch/x86/kernel/cpuid.ko",
+                "drivers/block/mtip32xx",
                 "drivers/hid/usbhid",
                 "drivers/hid/hid.ko",
                 "drivers/hid/hid-generic.ko",

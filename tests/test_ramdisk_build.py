@@ -34,7 +34,7 @@ SERVER_MODULES = (
     "8021q", "aacraid", "ahci", "amd64_edac", "atlantic", "be2net", "bnx2x", "bnxt_en", "bonding", "coretemp",
     "cxgb4", "e1000e", "ena", "hpsa", "hpwdt", "i40e", "i6300esb", "iTCO_wdt", "ice", "igb", "igc",
     "ipmi_devintf", "ipmi_si", "ipmi_ssif", "ipmi_watchdog", "ixgbe", "k10temp", "lpfc", "megaraid_sas",
-    "mlx4_en", "mlx5_core", "mpt3sas", "msr", "nfp", "nls_ascii", "nls_cp437", "nls_iso8859_1", "nvme", "qede",
+    "mlx4_en", "mlx5_core", "mpt3sas", "msr", "mtip32xx", "nfp", "nls_ascii", "nls_cp437", "nls_iso8859_1", "nvme", "qede",
     "qla2xxx", "r8169", "sb_edac", "sd_mod", "sfc", "sg", "skx_edac", "smartpqi", "softdog", "sr_mod", "tg3",
     "uas", "usb_storage", "usbhid", "vfat", "virtio_blk", "virtio_net", "virtio_scsi", "vmxnet3", "xhci_pci",
 )  # fmt: skip
