@@ -55,6 +55,17 @@ def test_written_again_it_is_the_same_and_results_stay(source: Path, tmp_path: P
     assert not list(out.rglob(".*"))
 
 
+def test_what_is_no_longer_wanted_goes_and_what_is_not_ours_stays(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "plan.json").write_text("somebody's own")
+    folder.write(out, wanted(source))
+    assert (out / "plan.json").read_text() == "somebody's own"
+    folder.write(out, wanted(source, plan=b"{}"))
+    folder.write(out, wanted(source))
+    assert not (out / "plan.json").exists()
+
+
 def test_a_new_image_does_not_change_what_is_being_served(source: Path, tmp_path: Path) -> None:
     folder.write(tmp_path / "out", wanted(source))
     before = (tmp_path / "out" / "initramfs").read_bytes()

@@ -86,7 +86,7 @@ def write(folder: Path, wanted: Wanted) -> Written:
             _write(folder / name, data)
         if wanted.upload:
             (folder / UPLOADS).mkdir(exist_ok=True)
-        for name in _SOMETIMES - {*names, *texts}:
+        for name in _SOMETIMES & _earlier(folder) - {*names, *texts}:
             (folder / name).unlink(missing_ok=True)
         files = {name: folder / name for name in (*names, *texts, SUMS)}
         written = Written(folder, files, line, remarks)
@@ -186,6 +186,15 @@ def _sign(folder: Path, signer: Path) -> list[str]:
             ]
             run([*argv, "-signer", str(signer), "-out", str(target)], time_limit_s=_SIGN_LIMIT_S)
     return [f"{name}.sig" for name in IMAGE]
+
+
+def _earlier(folder: Path) -> set[str]:
+    """What an earlier call has written into this folder, by its sums: a file that only has such a name is somebody's own."""
+    try:
+        lines = (folder / SUMS).read_text("utf-8", "replace").splitlines()
+    except FileNotFoundError:
+        return set()
+    return {line.partition("  ")[2] for line in lines}
 
 
 def _sums(folder: Path, names: list[str]) -> bytes:
