@@ -34,6 +34,10 @@ _SOMETIMES = {BIOS_LOADER, UEFI_LOADER, PLAN, *(f"{name}.sig" for name in IMAGE)
 
 _SIGN_LIMIT_S = 120.0
 
+#: The kernel's news go to its log and not to the console: at 115,200 bit/s they would hold up a boot for seconds. What warns, and
+#: the kernel's name, are shown (Documentation/admin-guide/kernel-parameters.txt, "loglevel").
+LOG_LEVEL = "loglevel=6"
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -97,11 +101,6 @@ def write(folder: Path, wanted: Wanted) -> Written:
     except OSError as error:
         raise CannotAnswer(f"{error.filename or folder}: {error.strerror or error}") from error
     return written
-
-
-#: The kernel's news go to its log and not to the console: at 115,200 bit/s they would hold up a boot for seconds. What warns, and the
-#: kernel's name, are shown (Documentation/admin-guide/kernel-parameters.txt, "loglevel").
-LOG_LEVEL = "loglevel=6"
 
 
 def kernel_arguments(wanted: Wanted) -> str:
