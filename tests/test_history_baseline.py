@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ahc_agent.errors import CannotAnswer, NoData, UsageError
@@ -15,6 +16,8 @@ from ahc_server.history.baseline import Baseline, baseline_of
 from ahc_server.history.check import Check, check
 from ahc_server.history.draw.baseline import draw_baseline, draw_baselines, draw_check
 from ahc_server.history.folder import BaselineFolder
+from ahc_server.history.robust import few_nodes, medians, small_sample, spread_of
+from ahc_server.judge.arrays import MAD_TO_SIGMA
 from tests.history_helpers import Machines, Run
 from tests.judge_helpers import inventory
 
@@ -31,9 +34,69 @@ def serious(checked: Check) -> list[tuple[str, str, str]]:
 
 @settings(max_examples=10)
 @given(seed=st.integers(0, 2**32 - 1), size=st.integers(5, 20))
+@example(seed=3071767, size=9)  # five of nine sockets lie within 0.3 %, by chance; the spread is 2 %
+@example(seed=4176235865, size=5)  # memory of a NUMA node, and a socket, by five nodes
+@example(seed=2173033818, size=5)
 def test_the_same_machines_measured_again_are_as_they_were(seed: int, size: int) -> None:
     machines = Machines(size, seed=seed)
     assert serious(check(machines.read(machines.run("new")), baseline(machines))) == []
+
+
+@given(seed=st.integers(0, 2**32 - 1), size=st.integers(2, 20))
+def test_none_of_the_few_nodes_of_a_baseline_is_beyond_the_limit_made_from_them(seed: int, size: int) -> None:
+    distance = np.random.default_rng(seed).standard_t(2, (size, 20))
+    distance -= medians(distance, 0)
+    assert np.all(np.abs(distance) <= 5 * few_nodes(size) ** 2 * spread_of(distance))
+
+
+def test_the_spread_of_many_nodes_does_not_ask_what_one_of_them_did() -> None:
+    distance = np.random.default_rng(1).normal(0.0, 0.02, (200, 1))
+    distance -= medians(distance, 0)
+    robust = small_sample(200) * MAD_TO_SIGMA * float(np.median(np.abs(distance)))
+    distance[0] = np.log(0.5)
+    [spread] = spread_of(distance)
+    assert robust <= spread < 1.5 * robust
+
+
+def test_one_node_tells_no_spread() -> None:
+    assert spread_of(np.zeros((1, 2))).tolist() == [0.0, 0.0]
+
+
+def test_a_slow_socket_is_found_against_its_node_and_by_few_nodes_only_where_much_is_missing() -> None:
+    def found(size: int, left: float) -> list[tuple[str, str, str]]:
+        machines = Machines(size)
+        delivery = machines.run("new").slow("n2", "cpu", left, "socket0")
+        return serious(check(machines.read(delivery), baseline(machines)))
+
+    assert found(20, 0.6) == found(5, 0.4) == [("node:n2", "cpu", "slow")]
+    assert found(5, 0.9) == []
+
+
+def test_metrics_that_the_baseline_lacks_do_not_make_it_look_exact() -> None:
+    machines = Machines(9)
+    made = baseline(machines)
+    [group] = made.groups
+    kept = [each for each in group.metrics if each.component != "memory" or each.part == "node0"]
+    fewer = msgspec.structs.replace(made, groups=[msgspec.structs.replace(group, metrics=kept)])
+    delivery = machines.run("new", ["n1", "n2"]).slow("n2", "memory", 0.93)
+    assert serious(check(machines.read(delivery), fewer)) == []
+    assert serious(check(machines.read(delivery.slow("n2", "memory", 0.7)), fewer)) == [
+        ("node:n2", "memory", "slow")
+    ]
+
+
+def test_a_metric_that_few_nodes_of_the_baseline_have_is_held_to_wider_limits() -> None:
+    machines = Machines(20)
+    made = baseline(machines)
+    [group] = made.groups
+    rare = [
+        msgspec.structs.replace(each, nodes=3) if each.component == "memory" else each
+        for each in group.metrics
+    ]
+    partly = msgspec.structs.replace(made, groups=[msgspec.structs.replace(group, metrics=rare)])
+    now = machines.read(machines.run("new").slow("n2", "memory", 0.8))
+    assert serious(check(now, made)) == [("node:n2", "memory", "slow")]
+    assert serious(check(now, partly)) == []
 
 
 def test_a_delivery_whose_memory_is_slow_throughout_is_found() -> None:

@@ -1,6 +1,6 @@
 """A baseline: what the nodes of a group did that passed, kept for the next delivery of the same model.
 
-It names no machine: hardware as it is sold, the facts that most nodes shared, and for each metric the median, the robust
+It names no machine: hardware as it is sold, the facts that most nodes shared, and for each metric the median, the
 spread and the number of nodes. The file may be carried to another site.
 """
 
@@ -17,8 +17,8 @@ from ahc_agent.errors import NoData
 from ahc_agent.facts import Cpu, Disk, Finite, Inventory, Memory, Nic, System, Text
 from ahc_server.history.aligned import Aligned, align
 from ahc_server.history.reading import Reading
-from ahc_server.history.robust import log_ratio, medians, small_sample
-from ahc_server.judge.arrays import MAD_TO_SIGMA, Ints
+from ahc_server.history.robust import log_ratio, medians, spread_of
+from ahc_server.judge.arrays import Ints
 from ahc_server.judge.facts.table import facts_of
 from ahc_server.judge.findings import significant
 from ahc_server.judge.hardware import Hardware
@@ -27,8 +27,8 @@ _Count = Annotated[int, msgspec.Meta(ge=0, le=10_000_000)]
 
 
 class BaselineMetric(msgspec.Struct, kw_only=True, frozen=True):
-    """``median`` in the metric's unit; ``spread``: robust standard deviation between nodes, relative. A disk's part is its
-    name in the group's ``like``."""
+    """``median`` in the metric's unit; ``spread``: standard deviation between nodes, relative, robust where
+    there are many (``robust.spread_of``). A disk's part is its name in the group's ``like``."""
 
     component: Text
     part: Text
@@ -114,9 +114,7 @@ def _group(aligned: Aligned, rows: Ints, usual: Hardware, judged: bool) -> Basel
     typical = next((int(row) for row in rows if aligned.hardware[row] == usual), int(rows[0]))
     values = aligned.value[0][rows]
     middle = medians(values, 0)
-    strays = medians(
-        np.abs(log_ratio(values, np.broadcast_to(middle, values.shape), np.ones(len(middle)))), 0
-    )
+    spread = spread_of(log_ratio(values, np.broadcast_to(middle, values.shape), np.ones(len(middle))))
     counts = np.sum(~np.isnan(values), axis=0)
     metrics = []
     for column in np.flatnonzero(middle > 0):
@@ -131,10 +129,7 @@ def _group(aligned: Aligned, rows: Ints, usual: Hardware, judged: bool) -> Basel
                 higher_is_better=metric.higher_is_better,
                 job=metric.job,
                 median=significant(float(middle[column]), 6),
-                spread=significant(
-                    small_sample(int(counts[column])) * MAD_TO_SIGMA * float(np.nan_to_num(strays[column])),
-                    3,
-                ),
+                spread=significant(float(spread[column]), 3),
                 nodes=int(counts[column]),
             )
         )

@@ -6,6 +6,7 @@ what the whole group is told to be off.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -168,8 +169,8 @@ def _is_off(level: Level, beside: Against, limits: Limits) -> bool:
         replace(limits, floor=max(_BATCH_FLOORS * limits.floor, _BATCH_LEAST)),
         level.kind.is_rate,
     )
-    nodes = max(beside.base.nodes, 1)
-    of_base = float(np.median(beside.spread[level.columns])) * float(np.sqrt(np.pi / 2 / nodes))
+    spread, nodes = (float(each[0]) for each in _of_base(beside, [level.columns]))
+    of_base = spread * float(np.sqrt(np.pi / 2 / max(nodes, 1.0)))
     of_session = (level.middle.high - level.middle.low) / _INTERVAL_ERRORS
     error = few_nodes(nodes) * float(np.hypot(of_base, of_session))
     return level.matters and abs(level.middle.change) > max(least, _SURE * error)
@@ -255,16 +256,29 @@ def _of_nodes(
 def _bar(each: Pieces, beside: Against, limits: Limits) -> Floats:
     """(n, p): what a node may be off: by the baseline's spread, by the session's own where that is larger and nodes enough
     show it."""
-    spread = np.array([float(np.median(beside.spread[columns])) for columns in each.columns])
-    sigma = np.maximum(spread * (2**0.5 if each.contrast else 1.0), limits.noise)
+    spread, nodes = _of_base(beside, each.columns)
+    if each.contrast:
+        # Of a difference both sides stray, and each tells the other's spread where chance made one too small.
+        others = [np.delete(range(len(spread)), part) for part in range(len(spread))]
+        spread = np.hypot(spread, [medians(spread[other], 0) for other in others])
+    sigma = np.maximum(spread, limits.noise)
     known = int(np.max(np.sum(~np.isnan(each.distance), axis=0), initial=0))
     if known >= 2 * LEAST_PEERS:
         sigma = np.maximum(sigma, noise(each.distance - medians(each.distance, 0), limits.noise)[0])
     # Few nodes tell neither what is usual nor how they scatter.
-    far = _SPREADS * few_nodes(beside.base.nodes) ** 2 * np.hypot(sigma, each.error)
+    few = np.array([few_nodes(many) for many in nodes])
+    far = _SPREADS * few**2 * np.hypot(sigma, each.error)
     # One node of a delivery is compared with another delivery: what two batches may differ is no fault of it.
     least = floor_of(replace(limits, floor=max(_BATCH_FLOORS * limits.floor, _BATCH_LEAST)), each.is_rate)
     return np.maximum(far, least)
+
+
+def _of_base(beside: Against, parts: Sequence[Ints]) -> tuple[Floats, Floats]:
+    """(p,) the baseline's spread of each part's metrics, and the nodes that it was made from; NaN where it has none of them."""
+    return (
+        np.array([float(medians(beside.spread[columns], 0)) for columns in parts]),
+        np.array([float(medians(beside.nodes[columns], 0)) for columns in parts]),
+    )
 
 
 def _of_node(

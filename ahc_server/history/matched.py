@@ -21,8 +21,8 @@ from ahc_server.judge.hardware import FACTS, hardware_of
 
 @dataclass(frozen=True, slots=True)
 class Against:
-    """One group beside its baseline: ``rows`` of the session; ``expected``, ``spread`` (m,), NaN where the baseline has no
-    such metric; ``facts``: what most nodes have otherwise than the baseline: component → texts."""
+    """One group beside its baseline: ``rows`` of the session; ``expected``, ``spread``, ``nodes`` it was made from (m,), NaN
+    where the baseline has no such metric; ``facts``: what most nodes have otherwise than the baseline: component → texts."""
 
     id: str
     rows: Ints
@@ -30,6 +30,7 @@ class Against:
     metrics: list[Metric]
     expected: Floats
     spread: Floats
+    nodes: Floats
     distance: Floats
     facts: list[tuple[str, str]]
 
@@ -83,12 +84,13 @@ def against(aligned: Aligned, group: str, rows: Ints, base: BaselineGroup) -> Ag
             metric
         )
     expected = np.full(len(aligned.metrics), np.nan)
-    spread = np.zeros(len(aligned.metrics))
+    spread, nodes = np.full_like(expected, np.nan), np.full_like(expected, np.nan)
     for column, known in enumerate(aligned.metrics):
         key = (known.component, known.part, known.quantity, known.unit, known.higher_is_better, known.job)
         found = by_key.get(key)
         if found is not None and found.median > 0:
             expected[column], spread[column] = found.median, max(found.spread, 0.0)
+            nodes[column] = found.nodes
     values = aligned.value[0][rows]
     return Against(
         id=group,
@@ -97,6 +99,7 @@ def against(aligned: Aligned, group: str, rows: Ints, base: BaselineGroup) -> Ag
         metrics=aligned.metrics,
         expected=np.where(np.any(~np.isnan(values), axis=0), expected, np.nan),
         spread=spread,
+        nodes=nodes,
         distance=log_ratio(values, np.broadcast_to(expected, values.shape), aligned.sign),
         facts=_other_facts(aligned, rows, base),
     )

@@ -21,6 +21,8 @@ LEAST_PEERS = 3
 _SPREADS, _FEW = 5.0, 4.0
 _ENOUGH_NODES, _PRIOR_NODES, _LEAST_FOR_TAIL = 20, 15.0, 20
 _CORRECTION = (1.196, 1.495, 1.363, 1.206, 1.200, 1.140, 1.129, 1.107)
+#: See ``spread_of``.
+_PRIOR_VALUES = 20.0
 _NORMAL_RATIO, _TAIL, _WIDEST_TAIL, _TAIL_VALUES = 2.906, 2.5, 2.5, 40
 #: Fewer nodes, higher floors.
 _FEW_NODES, _FEW_FLOORS = 12, 2.0
@@ -82,6 +84,24 @@ def small_sample(nodes: int) -> float:
     return _CORRECTION[nodes - 2] if 2 <= nodes <= 9 else nodes / max(nodes - 0.8, 0.2)
 
 
+def spread_of(distance: Floats) -> Floats:
+    """(n, m) distances of healthy nodes from their medians → (m,) standard deviations between nodes; 0 of one node.
+
+    The median absolute deviation of few values is often far too small, because half of them happen to lie close together: of
+    nine it has the certainty of a standard deviation of four, and one in a hundred is under a quarter of the truth. So the
+    standard deviation about the median weighs as much as twenty nodes where it is larger: none of few nodes is then farther
+    from the median than a limit made from them. Of many nodes the median absolute deviation decides, whatever some of them did.
+    """
+    counts = np.sum(~np.isnan(distance), axis=0)
+    corrections = np.array([small_sample(int(count)) for count in counts])
+    robust = corrections * MAD_TO_SIGMA * np.nan_to_num(medians(np.abs(distance), 0))
+    plain = np.sqrt(np.nansum(distance**2, axis=0) / np.maximum(counts - 1, 1))
+    wider = np.maximum(robust, plain)
+    return np.asarray(
+        np.sqrt((counts * robust**2 + _PRIOR_VALUES * wider**2) / (counts + _PRIOR_VALUES)), dtype=np.float64
+    )
+
+
 def noise(distance: Floats, prior: float) -> tuple[float, float]:
     """Spread of (n, parts) changes of healthy nodes, and how many spreads are too many.
 
@@ -106,7 +126,7 @@ def noise(distance: Floats, prior: float) -> tuple[float, float]:
     return sigma, _SPREADS * tail * few_nodes(nodes)
 
 
-def few_nodes(nodes: int) -> float:
+def few_nodes(nodes: float) -> float:
     """How much wider limits are that were read from so few nodes: 2.3 times for three, 1.2 for twenty."""
     return 1 + _FEW / max(nodes, 1)
 
