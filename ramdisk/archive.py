@@ -11,14 +11,17 @@ from pathlib import Path
 from typing import IO
 
 from ahc_agent.programs import run
+from ramdisk.errors import BuildError
 from ramdisk.image import Image
 
 _COMPRESS_TIME_LIMIT_S = 1800.0
 _TRAILER = "TRAILER!!!"
+#: Eight hexadecimal digits.
+_LARGEST_FIELD = 0xFFFFFFFF
 
 
 def write_cpio(image: Image, out: IO[bytes], modified_unix_s: int) -> None:
-    """Write the archive of an image, with one modification time for all entries."""
+    """Write the archive of an image, with one modification time for all entries. Raises BuildError for one after 2106."""
     for inode, (path, entry) in enumerate(image.packed(), start=1):
         links = 2 if stat.S_ISDIR(entry.mode) else 1
         _write(out, path, entry.read(), inode, entry.mode, links, modified_unix_s, entry.device)
@@ -37,6 +40,10 @@ def _write(
 ) -> None:
     name = path.encode() + b"\0"
     fields = (inode, mode, 0, 0, links, mtime, len(content), 0, 0, *device, len(name), 0)
+    if max(fields) > _LARGEST_FIELD:
+        raise BuildError(
+            f"/{path}: a size or a time of more than 32 bits has no place in an archive for the kernel"
+        )
     header = b"070701" + b"".join(b"%08X" % value for value in fields) + name
     out.write(header + b"\0" * (-len(header) % 4))
     out.write(content + b"\0" * (-len(content) % 4))

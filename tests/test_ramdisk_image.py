@@ -120,6 +120,15 @@ def test_every_name_and_length_comes_back(files: dict[str, bytes]) -> None:
     assert listed.stdout.decode().split() == [path for path, _ in image.packed()]
 
 
+def test_a_time_that_the_archive_cannot_tell_is_refused() -> None:
+    """As SOURCE_DATE_EPOCH in milliseconds is one: written, it would shift all that follows."""
+    image = Image()
+    image.data("x", b"", "agent")
+    assert cpio(image, 2**32 - 1).startswith(b"070701")
+    with pytest.raises(BuildError, match="32 bits"):
+        cpio(image, 1_700_000_000_000)
+
+
 def test_device_nodes_have_their_numbers() -> None:
     image = Image()
     image.node("dev/console", 5, 1, 0o600)
