@@ -115,3 +115,14 @@ def test_nothing_but_a_typed_error_comes_of_garbage(data: bytes) -> None:
         read_tasks(data, "plan.json")
     except AhcError as error:
         assert isinstance(error, FileFormatError)
+
+
+def test_a_job_for_hundreds_of_hosts_is_left_out_in_a_sentence_that_machines_take(tmp_path: Path) -> None:
+    plan = tmp_path / "plan.yaml"
+    hosts = ", ".join(f"compute-{number:04d}.rack.example.org" for number in range(400))
+    plan.write_text(
+        "name: rack\nrequired-hosts: 1\nruntime: 5\njobs:\n  one:\n    component: cpu\n"
+        f"    required-hosts: 1\n    affinity-hosts: {hosts}\n"
+    )
+    (said,) = read_tasks(compile_plan(plan), "plan").left_out
+    assert said.endswith("compute-0002.rack.example.org and 397 others only")

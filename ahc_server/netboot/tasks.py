@@ -17,6 +17,9 @@ from ahc_server.plan import find_plan, read_plan
 from ahc_server.plan.model import Job, Plan
 from ahc_server.plan.parser import writes
 
+#: A machine takes no sentence of more than 4,096 characters.
+_HOSTS_SAID = 3
+
 
 def compile_plan(path: str | Path) -> bytes:
     """``task_list`` as JSON; equal plans give equal bytes."""
@@ -51,5 +54,7 @@ def _why_not(job: Job) -> str | None:
     if job.hosts is not None and job.hosts.low > 1:
         return f"{job.hosts.low} machines at once are asked for"
     if job.affinity_hosts:
-        return f"it is meant for {', '.join(job.affinity_hosts)} only"
+        more = len(job.affinity_hosts) - _HOSTS_SAID
+        named = ", ".join(job.affinity_hosts[:_HOSTS_SAID]) + (f" and {more} others" if more > 0 else "")
+        return f"it is meant for {named} only"
     return None
