@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.root, pytest.mark.machines, pytest.mark.timeout(900)]
 
 #: A disk and a cable that emulation can follow: what is measured is then the limit, not the emulator.
 _IOPS, _SLOW_IOPS = 800, 200
-_LINE_BITS_PER_S, _SLOW_LINE_BITS_PER_S = 20_000_000, 5_000_000
+_LINE_BITS_PER_S, _SLOW_LINE_BITS_PER_S = 8_000_000, 2_000_000
 
 
 def _node(number: int, *, iops: int = _IOPS, line: int = _LINE_BITS_PER_S, memory_mib: int = 1024) -> Machine:
@@ -42,7 +42,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]
         for guest in guests:
             guest.wait_for("joined the server", 2 * BOOT_S)
             guest.limit_cards()
-        here.ahc("run", "quick", "--session", "rack", "--nodes", "4", time_limit_s=600)
+        here.ahc("run", "quick", "--session", "rack", "--nodes", "4", "--confirm", time_limit_s=600)
         yield json.loads(here.ahc("report", "--session", "rack", "--format", "json").stdout)
 
 
