@@ -103,6 +103,18 @@ def test_nodes_that_are_slow_by_different_parts_and_never_met_are_bad_cards() ->
     assert answer.unmet == []
 
 
+def test_a_few_cards_that_are_slow_alike_in_a_large_fleet_are_no_rack() -> None:
+    """One in fifty of 512, at the same lower speed, of which no two met."""
+    bad = set(range(0, 512, 51))
+    kept = [[pair for pair in one if not bad.issuperset(pair)] for one in matchings(512, 6)]
+    of = network(512, kept, lambda a, b: 0.8 if b in bad else 1.0, noise=0.03)
+    answer = localise(of)
+    assert sorted((each.kind, each.nodes, each.way) for each in answer.culprits) == [
+        ("node", (row,), "rx") for row in sorted(bad)
+    ]
+    assert answer.unmet == []
+
+
 def test_healthy_nodes_grow_to_nothing() -> None:
     assert grown(network(40, all_pairs(40)), 1, 2, 3) == []
 

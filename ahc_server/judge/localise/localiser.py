@@ -169,7 +169,7 @@ def _racks(question: Question, reading: Reading) -> Iterator[tuple[list[Ints], f
         yield sets, 0.0
     # A smaller difference would be no fault of a leaf, and late answers are a node's own.
     slow = [each for each in taken if each.effect < -LEAF_FLOORS["rate"]] if question.ways else []
-    unmet = unmet_alike(flows, reading.families, slow)
+    unmet = unmet_alike(flows, reading.families, slow, question.network.nodes)
     if unmet:
         yield [*sets, *unmet], 0.0
     starts = [each.tolist() for each in sets]

@@ -34,6 +34,8 @@ _LEAST_SUSPECTS, _ERRORS, _PART = 3, 4.0, 0.12
 #: Suspects that did not meet: so many at least, alike by chance with this probability. Losses of bad cards lie within this range
 #: (ln), and are known to this width at best.
 _LEAST_UNMET, _BY_CHANCE, _RANGE, _LEAST_WIDTH = 4, 0.001, 1.0, 0.02
+#: Fewer nodes than one in so many are no rack: cards are alike for a reason too (a lower speed was negotiated, a batch is bad).
+_FEWEST_UNMET = 16
 
 
 def seen_racks(flows: Flows, nodes: int) -> tuple[Bools | None, Ints | None]:
@@ -161,15 +163,16 @@ def shared_uplinks(
     return [np.array(sorted(rows), dtype=np.int64) for rows in found]
 
 
-def unmet_alike(flows: Flows, families: Sequence[Family], taken: Sequence[Taken]) -> list[Ints]:
+def unmet_alike(flows: Flows, families: Sequence[Family], taken: Sequence[Taken], nodes: int) -> list[Ints]:
     """Sets of suspects that are slow in the same way and to the same degree, more closely than so many bad cards are by chance,
-    of whom no two met: rows of each. One uplink accounts for them all."""
+    of whom no two met: rows of each. One uplink accounts for them all. ``nodes``: of the whole fleet."""
     found = []
+    least = max(_LEAST_UNMET, -(-nodes // _FEWEST_UNMET))
     for way in ("tx", "rx", "node"):
         pool = sorted((each.effect, each.group) for each in taken if families[each.family].member == way)
         best: tuple[float, list[int]] = (log(_BY_CHANCE), [])
         for first in range(len(pool)):
-            for end in range(first + _LEAST_UNMET, len(pool) + 1):
+            for end in range(first + least, len(pool) + 1):
                 size, width = end - first, pool[end - 1][0] - pool[first][0]
                 ways = lgamma(len(pool) + 1) - lgamma(size + 1) - lgamma(len(pool) - size + 1)
                 chance = ways + (size - 1) * log(max(width, _LEAST_WIDTH) / _RANGE)
