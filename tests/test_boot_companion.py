@@ -8,7 +8,7 @@ import pytest
 
 from ahc_agent.agent import Agent, Settings
 from ahc_agent.boot.companion import Beside
-from ahc_agent.boot.console import Console
+from ahc_agent.boot.console import TROUBLES_LIMIT, Console
 from ahc_agent.wire.keys import new_pair
 from ahc_agent.wire.messages import Assign, BenchLimits, CpuTask, Identity, Result, Stop
 from ahc_server.hub import Event, Hub, Joined, Said
@@ -18,13 +18,14 @@ from tests.wire_helpers import SERVER_KEYS, serving
 class Machine:
     """An agent and what is beside it; all that its console says."""
 
-    def __init__(self, endpoint: str, *, give_up_at_s: float | None = None, turn: bool = False) -> None:
+    def __init__(self, endpoint: str, *, give_up_at_s: float | None = None) -> None:
         self.lines: list[str] = []
         self.console = Console(self.lines.append)
         self.clock: list[float] = []
+        self.moves: list[bool] = []
         self.beside = Beside(
             self.console,
-            lambda: turn,
+            lambda: bool(self.moves) and self.moves.pop(),
             lambda: ["10.0.0.9/24"],
             built_at_s=0.0,
             set_clock=self.clock.append,
@@ -71,6 +72,34 @@ def test_what_goes_wrong_later_is_told_too() -> None:
     assert joins(events)[0].hello.troubles == [] and joins(events)[-1].hello.troubles == ["later"]
 
 
+def test_what_goes_wrong_later_is_told_also_where_much_went_wrong_before() -> None:
+    def act(hub: Hub, event: Event) -> None:
+        if isinstance(event, Joined) and "later" in event.hello.troubles:
+            hub.send("n1", Stop())
+        elif isinstance(event, Joined) and event.hello.programs:
+            machine.console.trouble("later")
+            machine.beside._tell_at_s = 0.0
+
+    with serving(on_event=act) as (hub, events):
+        machine = Machine(hub.endpoint)
+        for number in range(TROUBLES_LIMIT):
+            machine.console.trouble(f"trouble {number}")
+        machine.agent.run()
+    assert len(joins(events)[-1].hello.troubles) == TROUBLES_LIMIT
+
+
+def test_addresses_that_change_before_the_server_is_there_are_in_the_first_greeting() -> None:
+    def stop(hub: Hub, event: Event) -> None:
+        if isinstance(event, Joined):
+            hub.send("n1", Stop())
+
+    with serving(on_event=stop) as (hub, events):
+        machine = Machine(hub.endpoint)
+        machine.moves = [True]
+        machine.agent.run()
+    assert joins(events)[0].hello.addresses == ["10.0.0.9/24"]
+
+
 def test_the_console_tells_what_runs() -> None:
     def act(hub: Hub, event: Event) -> None:
         if isinstance(event, Joined) and not event.hello.programs:
@@ -100,4 +129,6 @@ def test_an_agent_that_finds_nobody_gives_up_in_time() -> None:
 def test_other_sentences_of_the_agent_are_work(text: str) -> None:
     machine = Machine("tcp://127.0.0.1:1")
     machine.beside.say(text)
+    machine.agent.end("the test is over")
+    machine.agent.run()  # an agent that never ran holds a ZeroMQ context, whose end would be waited for for ever
     assert machine.said(f" work      {text}") and machine.console.troubles == []

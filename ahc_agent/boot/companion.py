@@ -72,16 +72,16 @@ class Beside(Companion):
     def turn(self, agent: Agent) -> None:
         moved = self._turn_of_boot()
         now = time.monotonic()
-        if not self.has_joined:
-            if self._give_up_at_s is not None and now >= self._give_up_at_s:
-                self.gave_up = True
-                agent.end("no server was found in time")
-        elif self._versions is not None and not self._versions.is_alive():
+        if not self.has_joined and self._give_up_at_s is not None and now >= self._give_up_at_s:
+            self.gave_up = True
+            agent.end("no server was found in time")
+        programs_are_known = self._versions is not None and not self._versions.is_alive()
+        if programs_are_known:
             self._versions = None
-            agent.tell(self._addresses(), self._programs)
-        elif moved or (len(self._console.troubles) > self._told and now >= self._tell_at_s):
+        troubles_are_due = self.has_joined and self._console.kept > self._told and now >= self._tell_at_s
+        if moved or programs_are_known or troubles_are_due:
             self._tell_at_s = now + _TELL_EVERY_S
-            agent.tell(self._addresses())
+            agent.tell(self._addresses(), self._programs)
 
     def heard(self, message: FromServer) -> None:
         if isinstance(message, Welcome):
@@ -111,5 +111,5 @@ class Beside(Companion):
             self._console.trouble(f"the clock is wrong and cannot be set: {error.strerror}")
 
     def troubles(self) -> list[str]:
-        self._told = len(self._console.troubles)
+        self._told = self._console.kept
         return list(self._console.troubles)

@@ -40,11 +40,12 @@ def uptime_s() -> float:
 
 class Console:
     """``write`` gets each line (with its end); without it lines go to all active consoles. ``troubles``: what went wrong so
-    far."""
+    far; ``kept``: how many that were, also where some had to give way."""
 
     def __init__(self, write: Callable[[str], None] | None = None) -> None:
         self._write = write or Terminals(active_consoles()).write
         self.troubles: list[str] = []
+        self.kept = 0
 
     def say(self, stage: Stage, sentence: str) -> None:
         """One line. Characters that could move a terminal's cursor are written out."""
@@ -63,6 +64,7 @@ class Console:
         kept = sentence[:TROUBLE_CHARACTERS]
         if kept not in self.troubles:
             self.troubles.append(kept)
+            self.kept += 1
             # The first ones tell most, the last ones what is wrong now.
             if len(self.troubles) > TROUBLES_LIMIT:
                 del self.troubles[TROUBLES_LIMIT // 2]
