@@ -110,6 +110,15 @@ def _fields(of: Arguments) -> dict[str, Any]:
     return {name: getattr(of, name) for name in Arguments.__dataclass_fields__}
 
 
+@pytest.mark.parametrize(
+    "value",
+    ["static", ";", "10.0.0.7", "10.0.0.7;10.0.0.8", "10.0.0.7,gateway=10.0.0.1;", "0.0.0.0/0", "fd00::7"],
+)
+def test_what_is_no_static_address_leaves_no_machine_without_one(value: str) -> None:
+    found = read(f"ahc.ip={value}")
+    assert found.cards == Cards("dhcp") and len(found.mistakes) == 1
+
+
 def test_the_last_word_counts() -> None:
     assert read("ahc.plan=quick ahc.plan=standard").plan == "standard"
 

@@ -176,7 +176,12 @@ def _seconds(text: str) -> float:
 
 def _cards(text: str) -> Cards:
     if ";" in text or "/" in text:
-        return Cards("static", tuple(_static(part) for part in text.split(";") if part))
+        static = tuple(_static(part) for part in text.split(";") if part)
+        if not static:
+            raise UsageError("no address is there")
+        return Cards("static", static)
+    if text == "static" or _is_address(text):
+        raise UsageError("a static address is meant as ADDRESS/PREFIX, 10.0.0.7/24 for example")
     return Cards(_card(text))
 
 
@@ -191,6 +196,8 @@ def _card(text: str) -> str:
 def _static(text: str) -> Static:
     first, *more = text.split(",")
     address = _as(ipaddress.ip_interface, first)
+    if "/" not in first or not address.network.prefixlen:
+        raise UsageError(f"{_show(first)}: a prefix is missing, 10.0.0.7/24 for example")
     found: dict[str, Any] = {}
     dns: list[Address] = []
     for word in more:
@@ -214,6 +221,14 @@ def _as(kind: Callable[[str], Any], text: str) -> Any:
         return kind(text)
     except ValueError:
         raise UsageError(f"{_show(text)} is no IP address") from None
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _show(text: str | None) -> str:
