@@ -89,6 +89,20 @@ class Site:
         self.processes.append(Process(namespace, argv, log))
         return self.processes[-1]
 
+    def plug(self, number: int) -> None:
+        """A new card c<number> with a cable to the switch."""
+        out, inside = f"p{number}", f"c{number}"
+        self.ip(
+            *("link", "add", out, "type", "veth", "peer", inside, "address", mac(number)),
+            *("netns", self.machine),
+            namespace=self.outside,
+        )
+        self.ip("link", "set", out, "master", "br0", "up", namespace=self.outside)
+
+    def unplug(self, number: int) -> None:
+        """The card c<number> is gone."""
+        self.ip("link", "delete", f"p{number}", namespace=self.outside)
+
     def dhcp(self, *options: str, interface: str = "br0") -> Process:
         """A real dnsmasq on the switch."""
         leases = self.folder / f"leases{len(self.processes)}"
@@ -167,20 +181,7 @@ def site(folder: Path, cards: int = 1) -> Iterator[Site]:
         made.ip("address", "add", f"{SERVER}/24", "dev", "br0", namespace=out)
         made.ip("link", "set", "br0", "up", namespace=out)
         for number in range(cards):
-            made.ip(
-                "link",
-                "add",
-                f"p{number}",
-                "type",
-                "veth",
-                "peer",
-                f"c{number}",
-                "netns",
-                made.machine,
-                namespace=out,
-            )
-            made.ip("link", "set", f"p{number}", "master", "br0", "up", namespace=out)
-            made.ip("link", "set", f"c{number}", "address", mac(number))
+            made.plug(number)
         yield made
     finally:
         for process in reversed(made.processes):

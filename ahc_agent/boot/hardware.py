@@ -15,6 +15,8 @@ _ROUNDS = 10
 _NVME = Path("/sys/class/nvme")
 _NOT_YET = {"new", "connecting", "resetting"}
 _DISKS_S = 30.0
+#: Longer than ``modprobe`` and the disks may take; a driver that stands still in the kernel cannot be killed.
+_PATIENCE_S, _SAY_EVERY_S = 400.0, 60.0
 _CHECK = "The machine is measured without it. Check that the image has the firmware that the driver wants"
 
 
@@ -31,6 +33,20 @@ class Hardware:
 
     def start(self) -> None:
         self._thread.start()
+
+    def wait(
+        self, until: Callable[[Callable[[], bool], float], bool], patience_s: float = _PATIENCE_S
+    ) -> None:
+        """Until it is settled, or a driver has had time enough. ``until``: of the main loop (``Loop.wait``)."""
+        end_s = time.monotonic() + patience_s
+        while not until(self.settled.is_set, min(end_s, time.monotonic() + _SAY_EVERY_S)):
+            if time.monotonic() >= end_s:
+                self._console.trouble(
+                    f"drivers are not loaded after {patience_s:.0f} s",
+                    "The machine goes on without the rest of them. Its kernel says where it stands still (ahc.debug=1)",
+                )
+                return
+            self._console.say("hardware", "drivers are still being loaded")
 
     def _run(self) -> None:
         try:
@@ -59,9 +75,7 @@ class Hardware:
     def _wait_for_disks(self) -> None:
         """NVMe drivers say that they are loaded before their disks are there; SCSI's are told to look first (etc/modprobe.d)."""
         until = time.monotonic() + _DISKS_S
-        while waiting := [
-            path.parent.name for path in _NVME.glob("*/state") if path.read_text().strip() in _NOT_YET
-        ]:
+        while waiting := [path.name for path in _NVME.glob("*") if _state(path) in _NOT_YET]:
             if time.monotonic() > until:
                 self._console.trouble(
                     f"not ready after {_DISKS_S:.0f} s: {', '.join(waiting)}", "The disk may be broken"
@@ -77,3 +91,10 @@ class Hardware:
             for sentence in modules.load(new, more):
                 self._console.trouble(sentence, _CHECK)
         return bool(new)
+
+
+def _state(controller: Path) -> str:
+    try:
+        return (controller / "state").read_text().strip()
+    except OSError:
+        return ""  # the kernel has given it up just now

@@ -19,12 +19,14 @@ _RTMGRP_LINK = 1  # rtnetlink(7)
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """``carrier``: something answers at the other end of the cable."""
+    """``carrier``: something answers at the other end of the cable. ``index``: the kernel's number; a card that was away and came
+    back has another."""
 
     name: str
     mac: str
     driver: str
     carrier: bool
+    index: str = ""
 
     def is_called(self, name: str) -> bool:
         """Whether a person means this card by its name or MAC address."""
@@ -37,7 +39,11 @@ def cards(first: str | None = None, net: Path = NET) -> list[Card]:
 
     found = [
         Card(
-            folder.name, _text(folder / "address").lower(), _driver(folder), _text(folder / "carrier") == "1"
+            folder.name,
+            _text(folder / "address").lower(),
+            _driver(folder),
+            _text(folder / "carrier") == "1",
+            _text(folder / "ifindex"),
         )
         for folder in sorted(net.iterdir(), key=lambda path: natural_order(path.name))
         if _text(folder / "type") in (_ETHERNET, _INFINIBAND) and not _is_made(folder)

@@ -19,6 +19,8 @@ from ahc_agent.errors import AhcError, ProgramError
 #: A card takes some seconds to find its carrier; a switch port half a minute until it passes anything.
 _CARRIER_PATIENCE_S = 8.0
 _SAY_FIRST_S, _SAY_MOST_S = 10.0, 320.0
+#: So long addresses that name no card are kept for the card that the machine booted from, whose driver may come last.
+_BOOT_CARD_PATIENCE_S = 30.0
 
 _CHECK_CARD = "Check that it is on in the firmware's settings, and that the image has its driver"
 _CHECK_CARRIER = "Check the cable, the switch port, and the card's link light"
@@ -30,11 +32,13 @@ _CHECK_DHCP = (
 
 @dataclass(slots=True)
 class _State:
-    """What is known of one card."""
+    """What is known of one card. ``static``: the operator's address for it; ``gone``: it is not there at the moment."""
 
     number: int
     card: Card
     seen_at_s: float
+    static: Static | None = None
+    gone: bool = False
     client: Client | None = None
     place: Place | None = None
     say_at_s: float = 0.0
@@ -61,6 +65,8 @@ class Network:
         self._resolver = resolver
         self._clock = clock
         self._states: dict[str, _State] = {}
+        self._unnamed = [each for each in arguments.cards.static if not each.card]
+        self._begun_at_s = clock()
         self._watch = interfaces.Watch()
         self._looked_at_s = -1.0
         self._say_at_s = clock() + _CARRIER_PATIENCE_S
@@ -77,10 +83,14 @@ class Network:
         """Addresses that the machine has, that of the preferred card first."""
         return [state.place for state in self._in_order() if state.place is not None]
 
+    def leases(self) -> list[Lease]:
+        """What DHCP servers gave, that of the preferred card first."""
+        clients = [state.client for state in self._in_order() if state.client is not None]
+        return [client.lease for client in clients if client.lease is not None]
+
     def told(self, number: int) -> str | None:
         """What a DHCP server said in one of our options; the preferred card's word first."""
-        leases = [state.client.lease for state in self._in_order() if state.client is not None]
-        return next((text for lease in leases if lease and (text := lease.text(number))), None)
+        return next((text for lease in self.leases() if (text := lease.text(number))), None)
 
     def close(self) -> None:
         for state in self._states.values():
@@ -97,6 +107,7 @@ class Network:
         if self._watch.happened() or now - self._looked_at_s > 1.0:
             self._looked_at_s = now
             self._look(now)
+        self._allot(now)
         for state in self._in_order():
             if state.client is not None and state.client.heard():
                 self._take(state, state.client.lease)
@@ -107,12 +118,19 @@ class Network:
         return self.places() != before
 
     def _look(self, now: float) -> None:
-        """New cards, and carriers that came or went."""
-        for card in interfaces.cards(self._arguments.boot_card):
+        """New cards, those that are gone, and carriers that came or went."""
+        cards = interfaces.cards(self._arguments.boot_card)
+        there = {card.name: card.index for card in cards}
+        for name, known in self._states.items():
+            if not known.gone and there.get(name) != known.card.index:
+                self._lose(known)
+        for card in cards:
             state = self._states.get(card.name)
             if state is None:
-                state = self._states[card.name] = _State(len(self._states), card, now, say_at_s=now)
-                state.say_at_s = now + _CARRIER_PATIENCE_S
+                state = self._states[card.name] = _State(self._number(card), card, now)
+                state.gone = True
+            if state.gone:
+                state.gone, state.card, state.say_at_s = False, card, now + _CARRIER_PATIENCE_S
                 self._begin(state)
             if card.carrier != state.card.carrier:
                 self._console.say(
@@ -124,7 +142,7 @@ class Network:
                 self._ask(state)
 
     def _begin(self, state: _State) -> None:
-        """A card that was not there before."""
+        """A card that was not there before, or not there for a while."""
         card = state.card
         wrong = routes.prepare([card.name])
         try:
@@ -133,16 +151,48 @@ class Network:
             wrong.append(f"{_name(card)}: cannot be brought up: {error.strerror}")
         for sentence in wrong:
             self._console.trouble(sentence, "Its driver may lack its firmware")
-        static = self._static(state)
+        named = [each for each in self._wanted.static if each.card and card.is_called(each.card)]
+        static = state.static or next(iter(named), None)
         if static is not None:
-            self._settle(state, Place(card.name, state.number, static.address, static.gateway))
-            self._serve_names()
+            self._give(state, static)
 
-    def _static(self, state: _State) -> Static | None:
-        """The operator's address for a card: by its name, else those without a name go to the cards in their order."""
-        named = [each for each in self._wanted.static if each.card and state.card.is_called(each.card)]
-        unnamed = [each for each in self._wanted.static if not each.card]
-        return named[0] if named else next(iter(unnamed[state.number :]), None)
+    def _lose(self, state: _State) -> None:
+        """A card that is not there any more."""
+        self._console.trouble(f"{_name(state.card)}: is gone", "The card may be broken")
+        if state.client is not None:
+            state.client.close()
+        if state.place is not None:
+            try:
+                routes.forget_gone(state.place)
+            except ProgramError as error:
+                self._console.trouble(f"{_name(state.card)}: {error}")
+        state.gone, state.client, state.place = True, None, None
+        state.pause_s = _SAY_FIRST_S
+
+    def _number(self, card: Card) -> int:
+        """The lowest is for the card that the machine booted from, also where its driver comes last."""
+        first = self._arguments.boot_card
+        taken = {state.number for state in self._states.values()}
+        wanted = 0 if first in (None, card.mac) else 1
+        return next(number for number in range(wanted, len(taken) + 2) if number not in taken)
+
+    def _allot(self, now: float) -> None:
+        """The operator's addresses that name no card, to the cards in their order."""
+        if not self._unnamed:
+            return
+        first = self._arguments.boot_card
+        is_there = first is None or any(state.card.mac == first for state in self._states.values())
+        if not is_there and now - self._begun_at_s < _BOOT_CARD_PATIENCE_S:
+            return
+        for state in self._in_order():
+            if self._unnamed and state.static is None and not state.gone:
+                self._give(state, self._unnamed.pop(0))
+
+    def _give(self, state: _State, static: Static) -> None:
+        """The operator's address, to a card."""
+        state.static = static
+        self._settle(state, Place(state.card.name, state.number, static.address, static.gateway))
+        self._serve_names()
 
     def _asks(self, card: Card) -> bool:
         which = self._wanted.which
@@ -180,8 +230,7 @@ class Network:
 
     def _serve_names(self) -> None:
         """Name servers of all leases and of the operator."""
-        leases = [state.client.lease for state in self._in_order() if state.client is not None]
-        found = [address for lease in leases if lease is not None for address in lease.dns]
+        found = [address for lease in self.leases() for address in lease.dns]
         found = [address for static in self._wanted.static for address in static.dns] + found
         names = tuple(dict.fromkeys(map(str, found)))[:3]  # MAXNS of resolv.conf(5)
         if self._resolver is not None and names != self._names_served:
@@ -191,18 +240,20 @@ class Network:
     # ── complaints ─────────────────────────────────────────────────────────────────────────────────
 
     def _complain(self, state: _State, now: float) -> None:
-        """Say what keeps a card from having an address, ever more rarely."""
-        if state.place is not None or now < state.say_at_s or not self._asks(state.card):
+        """Say what keeps a card from having an address, or from being of use with it, ever more rarely."""
+        if state.gone or now < state.say_at_s or not (self._asks(state.card) or state.static is not None):
             return
         waited_s = now - (state.client.asked_at_s if state.client is not None else state.seen_at_s)
         name = _name(state.card)
-        if not state.card.carrier:
-            self._without_carrier(state, name)
-        elif state.client is not None and not state.client.alive():
+        if state.client is not None and not state.client.alive():
             self._console.trouble(f"{name}: udhcpc has ended; it is started again")
             state.client.close()
             state.client = None
             self._ask(state)
+        elif not state.card.carrier and (state.place is None or state.static is not None):
+            self._without_carrier(state, name)
+        elif state.place is not None:
+            return
         elif state.client is not None and state.client.wrong is not None:
             self._console.trouble(f"{name}: {state.client.wrong}", _CHECK_DHCP)
         else:
@@ -213,7 +264,7 @@ class Network:
 
     def _miss_cards(self) -> None:
         """Say which cards are not there that should be."""
-        cards = [state.card for state in self._states.values()]
+        cards = [state.card for state in self._states.values() if not state.gone]
         if not cards:
             self._console.trouble("no network card was found", _CHECK_CARD)
         named = [each.card for each in self._wanted.static if each.card]

@@ -76,6 +76,11 @@ def change(before: Place | None, after: Place | None) -> None:
         _apply(commands(after), after.address.version)
 
 
+def forget_gone(place: Place) -> None:
+    """Take back what stays of a card that is not there any more: its rule. Raises ProgramError."""
+    _apply(undo(place)[:1], place.address.version)
+
+
 def _apply(lines: Sequence[str], version: int) -> None:
     """One that fails does not keep the next from being done. The family must be said: rules do not tell it by the address."""
     argv = ["ip", f"-{version}", "-force", "-batch", "-"]
@@ -85,7 +90,7 @@ def _apply(lines: Sequence[str], version: int) -> None:
 def forget(cards: Sequence[str]) -> None:
     """Take back what an agent that ran here before did to these cards. Raises ProgramError where that cannot be."""
     lines = [f"address flush dev {card} scope global" for card in cards]
-    for number in range(len(cards)):
+    for number in range(len(cards) + 1):  # 0 may have been kept for a card that never came
         lines.append(f"rule delete priority {_FIRST_RULE + number}")
         lines.append(f"route flush table {_FIRST_TABLE + number}")
     for family in ("-4", "-6"):

@@ -10,12 +10,14 @@ import importlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from ahc_agent import __version__
 from ahc_agent.boot import clock, interfaces, kernel, routes
 from ahc_agent.boot.arguments import Arguments, Then, endpoint, key
 from ahc_agent.boot.console import Console
 from ahc_agent.boot.dhcp import HOOK, KEY_OPTION, SERVER_OPTION
+from ahc_agent.boot.ending import SENTENCES
 from ahc_agent.boot.hardware import Hardware
 from ahc_agent.boot.loop import Loop
 from ahc_agent.boot.network import Network
@@ -25,6 +27,9 @@ from ahc_agent.errors import UsageError
 RUN = Path("/run/ahc")
 #: How long a server is waited for that only DHCP could name, before that is said.
 _NAMED_WITHIN_S = 10.0
+_NAMED_MOST_S = 320.0
+#: In ``Powers.run``: there since the agent's first start; holds why the last one failed.
+STARTED = "started"
 _CHECK_OPTIONS = "Check the DHCP server's options 224 and 225"
 _CHECK_NAMED = (
     "Boot with ahc.server= and ahc.key= (`ahc serve` prints both), or give DHCP options 224 and 225"
@@ -62,11 +67,19 @@ class Boot:
         """Boot, obey or measure, and answer with what comes then."""
         try:
             self._begin()
-            if self._arguments.plan is not None:
-                return self._alone(self._arguments.plan)
-            return self._obey()
+            plan = self._arguments.plan
+            then = self._alone(plan) if plan is not None else self._obey()
+            if then == "wait" and self._powers.machine:
+                self._wait()
+            return then
         finally:
             self._loop.close()
+
+    def _wait(self) -> NoReturn:
+        """For a person. Leases are renewed meanwhile: an address that is kept without could be given to another machine."""
+        self._console.say("done", SENTENCES["wait"])
+        while True:
+            self._loop.rest(3600.0)
 
     # ── stages ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -79,12 +92,7 @@ class Boot:
             self._prepare_machine()
         for sentence in routes.prepare(()):
             console.trouble(sentence)
-        if self._key_file.exists():
-            console.trouble(
-                "the agent has been started anew by init",
-                "The server keeps what it had; results are sent again",
-            )
-            routes.forget([card.name for card in interfaces.cards()])
+        self._look_back()
         if self._hardware is not None:
             self._hardware.start()
         self._loop.turn()
@@ -92,6 +100,20 @@ class Boot:
         for module in ("ahc_agent.agent", "ahc_agent.identity"):
             importlib.import_module(module)
             self._loop.turn()
+
+    def _look_back(self) -> None:
+        """Whether an agent ran here before, and why it failed."""
+        started = self._powers.run / STARTED
+        if started.exists():
+            self._console.trouble(
+                "the agent has been started anew by init",
+                "The server keeps what it had; results are sent again",
+            )
+            if why := started.read_text(errors="replace"):
+                self._console.trouble(why)
+            routes.forget([card.name for card in interfaces.cards()])
+        started.parent.mkdir(parents=True, exist_ok=True)
+        started.write_text("")
 
     def _prepare_machine(self) -> None:
         console = self._console
@@ -172,7 +194,8 @@ class Boot:
         return alone.measure(plan)
 
     def _wait_for_hardware(self) -> None:
-        self._loop.wait(lambda: self._hardware is None or self._hardware.settled.is_set())
+        if self._hardware is not None:
+            self._hardware.wait(self._loop.wait)
 
     # ── the server ─────────────────────────────────────────────────────────────────────────────────
 
@@ -184,11 +207,14 @@ class Boot:
             there = self._loop.wait(lambda: bool(network.places()), self._give_up_at_s)
             return (arguments.server, arguments.key) if there else None
         refused: set[tuple[str, str]] = set()
+        pause_s = _NAMED_WITHIN_S
         while True:
-            say_at_s = time.monotonic() + _NAMED_WITHIN_S
-            self._loop.wait(lambda: self._named() not in (None, *refused), say_at_s)
-            named = self._named()
-            if named is not None and named not in refused:
+            say_at_s = time.monotonic() + pause_s
+            if self._give_up_at_s is not None:
+                say_at_s = min(say_at_s, self._give_up_at_s)
+            self._loop.wait(lambda: self._named(refused) is not None, say_at_s)
+            named = self._named(refused)
+            if named is not None:
                 try:
                     found = endpoint(named[0]), key(named[1])
                 except UsageError as error:
@@ -203,13 +229,17 @@ class Boot:
             console.trouble(
                 f"the key of {known} is not named" if known else "no server is named", _CHECK_NAMED
             )
+            pause_s = min(2 * pause_s, _NAMED_MOST_S)
 
-    def _named(self) -> tuple[str, str] | None:
-        """Endpoint and key as they were said; what the kernel's arguments name is not asked of DHCP."""
-        network = self._loop.network
-        named = self._arguments.server or network.told(SERVER_OPTION)
-        server_key = self._arguments.key or network.told(KEY_OPTION)
-        return None if named is None or server_key is None else (named, server_key)
+    def _named(self, refused: set[tuple[str, str]]) -> tuple[str, str] | None:
+        """Endpoint and key as one DHCP server said them, that of the preferred card first, but for those that were refused; what
+        the kernel's arguments name is not asked of DHCP."""
+        for lease in self._loop.network.leases():
+            named = self._arguments.server or lease.text(SERVER_OPTION)
+            server_key = self._arguments.key or lease.text(KEY_OPTION)
+            if named and server_key and (named, server_key) not in refused:
+                return named, server_key
+        return None
 
 
 def who() -> str:

@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 
 from ahc_agent.boot import arguments
-from ahc_agent.boot.console import Console
+from ahc_agent.boot.console import TROUBLE_CHARACTERS, Console
 from ahc_agent.boot.ending import finish
-from ahc_agent.boot.sequence import Boot, Powers
+from ahc_agent.boot.sequence import STARTED, Boot, Powers
 from ahc_agent.errors import UsageError
 
 #: Where a ramdisk's root is (proc(5), mountinfo): nothing that is on a disk, so that nothing of value can be harmed.
@@ -53,7 +53,11 @@ def _run(line: str | None, console: Console, powers: Powers) -> arguments.Then:
     try:
         return Boot(arguments.read(line), console, powers).run()
     except Exception as error:
-        console.trouble(f"the agent has failed: {type(error).__name__}: {error}", "It is started anew")
+        why = f"the agent has failed: {type(error).__name__}: {error}"
+        console.trouble(why, "It is started anew")
+        (powers.run / STARTED).write_text(
+            why[:TROUBLE_CHARACTERS]
+        )  # for the server, which the next one reaches
         time.sleep(_BREATH_S)
         raise
 
