@@ -142,6 +142,14 @@ def test_a_profile_can_ask_for_it(test: str, version: str | None, fit: str) -> N
             4,
             "there is no version in '>=new'",
         ),
+        *(
+            (
+                f"profile: a\nrequires: [cpu.cores: 1]\nyields:\n  firmware: {{bios: '{text}'}}\n",
+                4,
+                f"in '{text}'",
+            )
+            for text in ("==2.10", "=>2.10", "<>2.10", "~2.10")
+        ),
     ],
 )
 def test_what_could_be_meant_otherwise_is_refused_with_its_line(

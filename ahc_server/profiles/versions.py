@@ -33,6 +33,8 @@ _SIGNS: dict[str, Callable[[int, int], bool]] = {
     ">": operator.gt,
     "<": operator.lt,
 }
+#: What no version begins with.
+_NO_VERSION = tuple("<>=!~")
 _PARENTHESES = re.compile(r"\([^()]*\)")
 _DAY = re.compile(r"\b(?:[0-9]{1,4}/[0-9]{1,2}/[0-9]{1,4}|[0-9]{4}-[0-9]{2}-[0-9]{2})\b")
 _HEXADECIMAL = re.compile(r"0[xX][0-9a-fA-F]+\Z")
@@ -67,15 +69,17 @@ def bound(sign: str, text: str) -> Bound | None:
 
 
 def wanted_order(text: str) -> Bound | None:
-    """``>=2.10`` as a bound; None where the text begins with no sign, or has no version behind it."""
+    """``>=2.10`` as a bound; None where the text begins with no sign of an order, or has no version behind it."""
     text = text.strip()
     sign = next((each for each in _SIGNS if text.startswith(each)), None)
-    return None if sign is None else bound(sign, text[len(sign) :])
+    if sign is None or text[len(sign) :].lstrip().startswith(_NO_VERSION):
+        return None
+    return bound(sign, text[len(sign) :])
 
 
 def has_sign(text: str) -> bool:
-    """Whether a text asks for an order at all."""
-    return text.strip().startswith(tuple(_SIGNS))
+    """Whether a text asks for an order at all, if only for one that nobody knows (``==2.10``, ``=>2.10``)."""
+    return text.strip().startswith(_NO_VERSION)
 
 
 def in_order(found: str, sign: str, other: str) -> bool | None:
