@@ -20,7 +20,7 @@ from datetime import datetime
 import msgspec
 import zmq
 
-from ahc_agent.errors import AhcError
+from ahc_agent.errors import AhcError, CannotAnswer
 from ahc_agent.wire.keys import load_or_create
 from ahc_agent.wire.messages import Hello, Result, Stop
 from ahc_server import __version__
@@ -245,6 +245,12 @@ class Server:
     def _release(self, request: Release) -> AnyReply:
         """Tell machines to stop. Nothing of it is kept: one that does not hear it is still here, and can be told again."""
         found = named_machines(request.machines, self._hub.machines())
+        conductor = self._conductor
+        if conductor is not None and (busy := conductor.machines.intersection(found)):
+            raise CannotAnswer(
+                f"session {conductor.name} is running with {len(busy)} of them: wait for its end, or stop it"
+                f" (`ahc sessions --stop {conductor.name}`)"
+            )
         stop = Stop(reason="released", then=request.then)
         told = [machine for machine in found if self._hub.send(machine, stop)]
         log.info("%d machines are released (%s)", len(told), request.then or "as they were booted to do")

@@ -118,6 +118,8 @@ def test_what_a_machine_told_of_its_boot_is_in_the_session(stage: Stage) -> None
         assert stage.ahc("run", plan, "--wait-nodes", "0.2", "--session", "other")[0] == 3
         running = stage.background("run", plan, "--session", "mine")
         assert running.stderr is not None and "1 nodes" in running.stderr.readline()
+        code, _, err = stage.ahc("release", "--all", "--then", "poweroff")
+        assert code == 3 and "session mine is running with 1 of them" in err, "a measurement would be lost"
         stage.ahc("sessions", "--stop", "mine")
         running.communicate(timeout=30)
         peer.close()

@@ -34,7 +34,7 @@ def command(where: Where, nodes: tuple[str, ...], everyone: bool, then: Then | N
     """Tell agents to stop, by the id that reports show, serial number, UUID or MAC address.
 
     An agent that was started by hand just ends: `--then` is for machines that run nothing else. Prints who was told. Ends with 3
-    where a machine could not be told.
+    where a machine could not be told, and tells nobody where one of them takes part in the session that is running.
 
     \b
     Example: ahc release SN0042 SN0043 --then poweroff

@@ -119,6 +119,11 @@ class Conductor(Ground):
     def over(self) -> bool:
         return self.state in ("done", "stopped")
 
+    @property
+    def machines(self) -> frozenset[str]:
+        """Who takes part and is not lost."""
+        return frozenset(machine for machine, node in self._nodes.items() if node.lost is None)
+
     def standing(self) -> Standing:
         """How far it is."""
         standing = Standing(
