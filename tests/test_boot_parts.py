@@ -115,6 +115,11 @@ def test_an_address_that_no_machine_can_have_is_refused(address: str) -> None:
     assert lease is None and wrong is not None and "the DHCP server gave" in wrong
 
 
+def test_a_mask_that_takes_in_the_whole_world_is_refused() -> None:
+    lease, wrong = read_lease({"ip": "10.0.0.5", "subnet": "0.0.0.0"})
+    assert lease is None and wrong is not None and "network mask" in wrong
+
+
 def test_a_default_route_of_option_121_counts_where_there_is_no_router() -> None:
     said = {"ip": "10.0.0.5", "mask": "24", "staticroutes": "10.9.0.0/16 10.0.0.2 0.0.0.0/0 10.0.0.1"}
     lease, _ = read_lease(said)

@@ -139,6 +139,8 @@ def read_lease(said: dict[str, str]) -> tuple[Lease | None, str | None]:
         )
     except ValueError:
         return None, f"the DHCP server gave no address that can be used ({said.get('ip', '')[:40]!a})"
+    if not address.network.prefixlen:
+        return None, "the DHCP server gave a network mask that takes in the whole world"
     if not _usable(address.ip):
         return None, f"the DHCP server gave {address.ip}, which no machine can have"
     gateways = [
