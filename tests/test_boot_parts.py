@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import ipaddress
 import os
 import pty
@@ -240,6 +241,17 @@ def test_a_watchdog_is_petted_and_disarmed_by_its_magic_word(tmp_path: Path) -> 
     dog.pet()  # so soon after the first one that nothing is written
     dog.close()
     assert device.read_bytes() == b"\0V"
+
+
+def test_a_watchdog_that_cannot_be_used_is_disarmed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    device = tmp_path / "watchdog"
+    device.touch()
+    monkeypatch.setattr("fcntl.ioctl", fails)
+    assert watchdog.arm(device) == f"no watchdog: {device}: Input/output error"
+    assert device.read_bytes() == b"V"
 
 
 def test_a_machine_without_a_watchdog_says_why(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ class Watchdog:
             self.timeout_s = wanted[0]
         except OSError as error:
             if error.errno not in (errno.ENOTTY, errno.EOPNOTSUPP, errno.EINVAL):
+                self.close()  # armed since it was opened, and nobody would pet it
                 raise
             self.timeout_s = 0  # it has one of its own, and does not tell
         self.pet()
