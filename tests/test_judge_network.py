@@ -13,12 +13,15 @@ from msgspec.structs import replace
 
 from ahc_agent.wire.messages import Flow, PairOutcome, TaskOutcome
 from ahc_server.judge import judge_session
+from ahc_server.judge.connections import broken_connections
+from ahc_server.judge.localise import localise
 from ahc_server.judge.model import Finding
-from ahc_server.judge.network import Wiring, examine_run, pair_runs
+from ahc_server.judge.network import PairRun, Wiring, examine_run, pair_runs
 from ahc_server.pairing import Pair
 from ahc_server.rounds.matching import matching, pair_key
 from ahc_server.session import OutcomeRecord, Session
 from tests.judge_helpers import Fleet
+from tests.network_helpers import all_pairs, network
 
 
 def findings(fleet: Fleet) -> list[Finding]:
@@ -94,6 +97,24 @@ def test_one_flow_that_stalled_once_accuses_nobody_and_is_said() -> None:
     assert (found.element, found.kind, found.severity) == ("pair:n2-n4", "not-measured", "info")
     assert found.summary.startswith("from n2 to n4 nothing came through")
     assert report.counts.passed == 5
+
+
+def test_of_a_pair_that_came_through_at_times_nobody_says_that_it_cannot_talk() -> None:
+    """Each way once, in different rounds of three."""
+    of = network(6, all_pairs(6) + [[(1, 4)]] * 2)
+    flows = of.flows
+    tests = [
+        np.flatnonzero((flows.source == one) & (flows.destination == other))
+        for one, other in ((1, 4), (4, 1))
+    ]
+    flows.rate[[tests[0][0], tests[1][1]]] = 0.0
+    nothing = np.zeros(0, dtype=np.int64)
+    run = PairRun("pairs", of.nodes, nothing, nothing, np.zeros(0), {}, flows, {"tcp": flows.rtt_us})
+    [found], isolated = broken_connections([(run, localise(of))], [f"n{row}" for row in range(6)])
+    assert (found.element, found.direction, isolated) == ("pair:n1-n4", None, set())
+    assert found.summary.startswith(
+        "between n1 and n4 nothing came through in 2 of 6 tests, either way, though both reach others"
+    )
 
 
 def test_a_pair_that_cannot_connect_is_a_finding_about_the_pair() -> None:

@@ -59,8 +59,9 @@ def _finding(each: Culprit, run: PairRun, names: Sequence[str], said: dict[tuple
     text = next((said[pair] for pair in pairs if said.get(pair)), "")
     if not any(pair in said for pair in pairs):
         text = _MUTE if run.said or len(each.nodes) == 2 else ""
+    tests = _tests(each, run) if each.way is not None or len(each.flows) < _tried(each, run) else None
     element, summary = _told(
-        each, [names[row] for row in each.nodes], len(pairs), _tests(each, run), f" ({text})" if text else ""
+        each, [names[row] for row in each.nodes], len(pairs), tests, f" ({text})" if text else ""
     )
     return Finding(
         element=element,
@@ -81,9 +82,14 @@ def _ends(each: Culprit) -> tuple[int, ...]:
 
 def _tests(each: Culprit, run: PairRun) -> str:
     """ "2 of 5 tests of it": of the ways that are dead, how many tests found them so."""
-    way = run.flows.source * (1 + max(run.rows)) + run.flows.destination
-    tests = int(np.sum(np.isin(way, way[each.flows])))
+    tests = _tried(each, run)
     return "the one test of it" if tests == 1 else f"{len(each.flows)} of {tests} tests of it"
+
+
+def _tried(each: Culprit, run: PairRun) -> int:
+    """Tests of the ways that are dead."""
+    way = run.flows.source * (1 + max(run.rows)) + run.flows.destination
+    return int(np.sum(np.isin(way, way[each.flows])))
 
 
 def _pairs(each: Culprit, run: PairRun) -> Iterator[tuple[int, int]]:
@@ -92,7 +98,8 @@ def _pairs(each: Culprit, run: PairRun) -> Iterator[tuple[int, int]]:
         yield min(one, other), max(one, other)
 
 
-def _told(each: Culprit, nodes: list[str], pairs: int, tests: str, said: str) -> tuple[str, str]:
+def _told(each: Culprit, nodes: list[str], pairs: int, tests: str | None, said: str) -> tuple[str, str]:
+    """The element and the sentence. ``tests``: of a pair that came through once, or one way: how many did not."""
     if each.kind == "node":
         what = {
             None: "reached none",
@@ -117,6 +124,11 @@ def _told(each: Culprit, nodes: list[str], pairs: int, tests: str, said: str) ->
         return f"pair:{nodes[0]}-{nodes[1]}", (
             f"from {source} to {destination} nothing came through in {tests}, though the other way did and both reach "
             f"others{said}; check routes, VLANs and firewalls between these two"
+        )
+    if tests is not None:
+        return f"pair:{nodes[0]}-{nodes[1]}", (
+            f"between {nodes[0]} and {nodes[1]} nothing came through in {tests.removesuffix(' of it')}, either way, though both "
+            f"reach others{said}; check routes, VLANs and firewalls between these two"
         )
     return f"pair:{nodes[0]}-{nodes[1]}", (
         f"{nodes[0]} and {nodes[1]} cannot talk to each other, though both reach others{said}; check routes, VLANs and "
