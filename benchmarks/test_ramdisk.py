@@ -21,7 +21,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from ramdisk.machines.guest import Guest
-from ramdisk.machines.hardware import machine
+from ramdisk.machines.hardware import Disk, machine
 from ramdisk.machines.site import Site, site
 from ramdisk.machines.stages import stages, table
 
@@ -32,6 +32,8 @@ BUILD_GOAL_S, REPACK_GOAL_S = 180.0, 20.0
 BOOTS = 3
 _BOOT_LIMIT_S = 400.0
 _API_PORT = 6385
+#: ironic-python-agent waits for a disk of 4 GiB or more.
+_DISK_MIB = 5120
 _HERE = Path(__file__).resolve().parent
 
 
@@ -94,17 +96,10 @@ def test_power_on_to_registered(benchmark: BenchmarkFixture, here: Site) -> None
 def both(tmp_path: Path) -> Iterator[Site]:
     """A site whose image has both agents."""
     guest = _HERE / "guest"
+    extras = ("util-linux", "udev", "libudev1", "libc-bin", "lshw")
     build(
-        *[
-            "--flavour",
-            "virtual",
-            "--level",
-            "3",
-            "--out",
-            str(tmp_path / "out"),
-            "--pip",
-            "ironic-python-agent",
-        ],
+        *["--flavour", "virtual", "--level", "3", "--out", str(tmp_path / "out")],
+        *["--pip", "ironic-python-agent", *(word for each in extras for word in ("--extra", each))],
         *["--file", f"{guest / 'probe-init'}=/probe-init", "--file", f"{guest / 'ipa-init'}=/ipa-init"],
     )
     with site(tmp_path, tmp_path / "out" / "virtual") as place:
@@ -124,7 +119,9 @@ def test_beside_ironic_python_agent(benchmark: BenchmarkFixture, both: Site) -> 
     theirs_mib: list[float] = []
 
     def ours() -> None:
-        guest = both.power_on(machine(1), direct=both.direct("rdinit=/probe-init"))
+        guest = both.power_on(
+            machine(1, disks=(Disk("D1", _DISK_MIB),)), direct=both.direct("rdinit=/probe-init")
+        )
         ours_s.append(guest.wait_for("joined the server", _BOOT_LIMIT_S).at_s - guest.started_at_s)
         ours_mib.append(_memory_mib(guest))
         guest.kill()
@@ -132,7 +129,10 @@ def test_beside_ironic_python_agent(benchmark: BenchmarkFixture, both: Site) -> 
     def theirs() -> None:
         url = f"http://{both.wire.server_address}:{_API_PORT}"
         before = len(api.lines)
-        guest = both.power_on(machine(2), direct=both.direct("rdinit=/ipa-init", f"ipa-api-url={url}"))
+        guest = both.power_on(
+            machine(2, disks=(Disk("D2", _DISK_MIB),)),
+            direct=both.direct("rdinit=/ipa-init", f"ipa-api-url={url}"),
+        )
         while len(api.lines) == before:
             assert time.monotonic() < guest.started_at_s + _BOOT_LIMIT_S, guest.text[-3000:]
             time.sleep(0.05)
