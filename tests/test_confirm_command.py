@@ -132,6 +132,8 @@ def test_a_server_killed_in_the_repeat_goes_on_with_it(stage: Scripted) -> None:
     stage.fleet({"n3": "0.6"}, wait_s=3.0)
     running = stage.background("run", stage.plan(PLAN), "--session", "x", "--confirm")
     wait_for(lambda: stage.store.exists() and stage_has_repeat(stage))
+    # The server answers one after the other: once it has answered this, whoever asked for the repeat has been answered too.
+    ask(stage.store.with_suffix(".ctl"), ListAgents())
     stage.kill_server()
     stage.serve("--heartbeat", "0.5")
     _, err = running.communicate(timeout=60)
