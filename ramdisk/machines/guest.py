@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from ahc_agent.errors import CannotAnswer
-from ahc_server.lab import processes
 from ramdisk.machines import qemu
 from ramdisk.machines.hardware import Machine
 from ramdisk.machines.wire import Wire
@@ -63,20 +62,9 @@ class Guest:
                 with path.open("wb") as file:
                     file.truncate(disk.size_mib << 20)
         self._lines: list[Line] = []
-        read, write = os.pipe()
-        try:
-            self._process = processes.start(
-                qemu.arguments(machine, self.taps, self._files, direct, screen=screen),
-                f"machines-{os.getpid()}",
-                place=processes.Place(network=wire.space),
-                stdout=write,
-                stderr=write,
-            )
-        except BaseException:
-            os.close(read)
-            raise
-        finally:
-            os.close(write)
+        self._process, read = wire.start(
+            qemu.arguments(machine, self.taps, self._files, direct, screen=screen)
+        )
         self.started_at_s = time.monotonic()
         self._reader = threading.Thread(target=self._read, args=(read,), daemon=True)
         self._reader.start()

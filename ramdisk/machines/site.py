@@ -156,21 +156,8 @@ class Site:
 
     def start(self, argv: Sequence[str]) -> tuple[Said, tuple[processes.Child, threading.Thread]]:
         """Start a program in the namespace; the site ends it."""
-        read, write = os.pipe()
+        child, read = self.wire.start(argv)
         said = Said()
-        try:
-            child = processes.start(
-                argv,
-                f"machines-{os.getpid()}",
-                place=processes.Place(network=self.wire.space),
-                stdout=write,
-                stderr=write,
-            )
-        except BaseException:
-            os.close(read)
-            raise
-        finally:
-            os.close(write)
         reader = threading.Thread(target=said.gather, args=(read,), daemon=True)
         reader.start()
         self._children.append((child, reader))

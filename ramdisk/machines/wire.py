@@ -6,8 +6,9 @@ Nothing is made outside the namespace; it vanishes with its last descriptor and 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
-from ahc_server.lab import kernel
+from ahc_server.lab import kernel, processes
 from ahc_server.lab.space import ip_batch, path_of, run_in
 
 #: RFC 2544 sets 198.18.0.0/15 aside for measuring networks. It exists inside the namespace only.
@@ -50,6 +51,25 @@ class Wire:
     def inside(self) -> list[str]:
         """What to put before a command that is to run in the namespace."""
         return ["nsenter", f"--net={path_of(self.space)}", "--"]
+
+    def start(self, argv: Sequence[str]) -> tuple[processes.Child, int]:
+        """Start a program in the namespace; it dies with the thread that started it. Answers with it and an open descriptor, the
+        caller's to close, from which all that it says can be read. Raises ProgramFailed."""
+        read, write = os.pipe()
+        try:
+            child = processes.start(
+                argv,
+                f"machines-{os.getpid()}",
+                place=processes.Place(network=self.space),
+                stdout=write,
+                stderr=write,
+            )
+        except BaseException:
+            os.close(read)
+            raise
+        finally:
+            os.close(write)
+        return child, read
 
     def tap(self, *, cable: bool = False) -> str:
         """A new port of the bridge; ``cable``: one whose speed can be set (``limit``)."""
