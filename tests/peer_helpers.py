@@ -1,0 +1,53 @@
+"""Packages that tests hold ours against, each in a virtual environment of its own: what they need is nobody else's business."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY
+
+#: Without a network pip gives up soon.
+_PIP_PATIENCE = ("--no-input", "--disable-pip-version-check", "--retries", "2", "--timeout", "15")
+
+
+def peer(name: str, what: str, arguments: tuple[str, ...], works: Callable[[Path], bool]) -> Path:
+    """The environment ``.venv-peers/NAME``; ``pip install ARGUMENTS`` makes it where it does not work (``works``: of its folder).
+
+    Skips the test where that cannot be done; ``what`` says what it would have been.
+    """
+    folder = REPOSITORY / ".venv-peers" / name
+    if works(folder):
+        return folder
+    # What an installation that was cut short has left would stand in the way for ever.
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        for command in (
+            [sys.executable, "-m", "venv", str(folder)],
+            [str(folder / "bin" / "pip"), "install", "-q", *_PIP_PATIENCE, *arguments],
+        ):
+            subprocess.run(command, check=True, timeout=600, capture_output=True, stdin=subprocess.DEVNULL)
+    except (subprocess.SubprocessError, OSError) as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        pytest.skip(f"{what} cannot be installed: {error}")
+    if not works(folder):
+        pytest.skip(f"{what} is installed in {folder}, and does not work")
+    return folder
+
+
+def runs(code: str) -> Callable[[Path], bool]:
+    """Whether the environment's Python runs a piece of code."""
+
+    def works(folder: Path) -> bool:
+        try:
+            done = subprocess.run([folder / "bin" / "python", "-c", code], capture_output=True, timeout=60)
+        except (subprocess.SubprocessError, OSError):
+            return False
+        return done.returncode == 0
+
+    return works
