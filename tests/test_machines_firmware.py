@@ -94,7 +94,7 @@ def uefi(folder: Path) -> list[str]:
 
 
 @needs_uefi
-@pytest.mark.parametrize(("switches", "by"), [([], ", TFTP)"), (HTTP_ONLY, " s)")], ids=["pxe", "http"])
+@pytest.mark.parametrize(("switches", "by"), [([], " by TFTP"), (HTTP_ONLY, " s)")], ids=["pxe", "http"])
 def test_uefi_without_ipxe_gets_it_and_then_the_ramdisk(tmp_path: Path, switches: list[str], by: str) -> None:
     with site(tmp_path, image("virtual")) as here:
         here.start_server()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ahc_server.netboot import child, interface, probe, tftp, web
+from ahc_server.netboot import child, interface, probe, web
 
 MAC = bytes.fromhex("525400000001")
 
@@ -41,57 +41,6 @@ def test_what_is_no_offer_to_us_is_passed_over(packet: bytes) -> None:
 @given(st.binary(max_size=400), st.booleans())
 def test_no_packet_breaks_the_reader(data: bytes, after_a_head: bool) -> None:
     probe.offer_of(offer()[:240] + data if after_a_head else data, 7)
-
-
-# ── TFTP ───────────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_a_read_request_with_its_options() -> None:
-    found = tftp.request_of(b"\0\x01boot.ipxe\0octet\0BLKSIZE\x001432\0tsize\x000\0")
-    assert found == tftp.Request("boot.ipxe", {"blksize": "1432", "tsize": "0"})
-    assert tftp.request_of(b"\0\x01/pxelinux.cfg/default\0netascii\0") == tftp.Request(
-        "pxelinux.cfg/default", {}
-    )
-
-
-@pytest.mark.parametrize(
-    "packet",
-    [
-        b"",
-        b"\0\x01",
-        b"\0\x02file\0octet\0",
-        b"\0\x01file\0octet",
-        b"\0\x01file\0mail\0",
-        b"\0\x01file\0octet\0blksize\0",
-    ],
-)
-def test_what_is_no_read_request_is_none(packet: bytes) -> None:
-    assert tftp.request_of(packet) is None
-
-
-@given(st.binary(max_size=100))
-def test_no_request_breaks_the_reader(data: bytes) -> None:
-    tftp.request_of(data)
-    tftp.request_of(b"\0\x01" + data + b"\0octet\0")
-
-
-@pytest.mark.parametrize(
-    ("options", "taken"),
-    [
-        ({}, {}),
-        ({"blksize": "1432"}, {"blksize": 1432}),
-        ({"blksize": "65464", "tsize": "0"}, {"blksize": 1468, "tsize": 99}),
-        ({"blksize": "7"}, {}),
-        ({"blksize": "-1"}, {}),
-        ({"blksize": "٣٠٠"}, {}),
-        ({"blksize": "9" * 400}, {"blksize": 1468}),
-        ({"windowsize": "64", "timeout": "1"}, {}),
-    ],
-)
-def test_options_are_taken_within_their_bounds_or_passed_over(
-    options: dict[str, str], taken: dict[str, int]
-) -> None:
-    assert tftp.granted(options, 99) == taken
 
 
 # ── HTTP ───────────────────────────────────────────────────────────────────────────────────────────
@@ -172,6 +121,18 @@ def test_a_link_that_somebody_laid_is_not_followed(tmp_path: Path) -> None:
         (
             "dnsmasq-dhcp: 1 DHCPNAK(eth1) 10.0.0.9 52:54:00:12:34:56 wrong network",
             "52:54:00:12:34:56: not 10.0.0.9: wrong network",
+        ),
+        (
+            "dnsmasq-tftp: sent /tmp/ahc-netboot-x1/tftp/pxelinux.cfg/default to 10.9.0.9",
+            "10.9.0.9: fetched pxelinux.cfg/default by TFTP",
+        ),
+        (
+            "dnsmasq-tftp: file /tmp/ahc-netboot-x1/tftp/no such file not found for 10.9.0.9",
+            "10.9.0.9: asked by TFTP for no such file: there is no such file",
+        ),
+        (
+            "dnsmasq-tftp: failed sending /tmp/ahc-netboot-x1/tftp/initramfs to 10.9.0.9",
+            "10.9.0.9: stopped in the middle of initramfs (TFTP)",
         ),
         ("dnsmasq-dhcp: 3261956145 sent size:  4 option: 51 lease-time  1h", None),
         ("dnsmasq: started, version 2.90 DNS disabled", None),

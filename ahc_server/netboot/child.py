@@ -24,6 +24,8 @@ _START_LIMIT_S = 10.0
 _END_LIMIT_S = 5.0
 _LAST_LINES = 5
 
+#: The folder that is handed out by TFTP has this name.
+TFTP = "tftp"
 #: What dnsmasq logs, and the sentence for it; everything else is for ``-v``.
 _SENTENCES = [
     (re.compile(r"DHCPACK\(\S+\) (?P<ip>\S+) (?P<mac>\S+)"), "{mac}: asked, got {ip}"),
@@ -33,9 +35,15 @@ _SENTENCES = [
         "{mac}: asked, and no address is left",
     ),
     (re.compile(r"PXE\(\S+\) (?P<mac>[0-9a-f:]{17}) proxy"), "{mac}: asked what to boot"),
-    (re.compile(r"sent \S*/(?P<file>[^/ ]+) to (?P<ip>\S+)"), "{ip}: fetched {file} by TFTP"),
-    (re.compile(r"file \S*/(?P<file>[^/ ]+) not found for (?P<ip>\S+)"), "{ip}: asked by TFTP for {file}: there is no such file"),
-    (re.compile(r"failed sending \S*/(?P<file>[^/ ]+) to (?P<ip>\S+)"), "{ip}: stopped in the middle of {file} (TFTP)"),
+    (re.compile(rf"sent /\S*?/{TFTP}/(?P<file>\S+) to (?P<ip>\S+)"), "{ip}: fetched {file} by TFTP"),
+    (
+        re.compile(rf"file /\S*?/{TFTP}/(?P<file>.+) not found for (?P<ip>\S+)"),
+        "{ip}: asked by TFTP for {file}: there is no such file",
+    ),
+    (
+        re.compile(rf"failed sending /\S*?/{TFTP}/(?P<file>\S+) to (?P<ip>\S+)"),
+        "{ip}: stopped in the middle of {file} (TFTP)",
+    ),
 ]  # fmt: skip
 
 

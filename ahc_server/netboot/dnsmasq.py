@@ -23,6 +23,7 @@ Network = ipaddress.IPv4Network
 Address = ipaddress.IPv4Address
 
 _MOST_LEASES = 1000
+_MOST_TRANSFERS = 250
 _PATH = re.compile(r"/[A-Za-z0-9._/@%+~=\-]*")
 
 
@@ -88,14 +89,19 @@ def configuration(
         "port=0",
         f"interface={lan.interface}",
         "except-interface=lo",
-        "bind-interfaces",
+        "# not bind-interfaces: its TFTP would answer whoever reaches this address by another card",
+        "bind-dynamic",
         "no-hosts",
         "no-resolv",
         "# each new lease would wait for an echo from its address; the range is to be free",
         "no-ping",
         *(["dhcp-authoritative"] if lan.leases else []),
         "log-dhcp",
-        *([] if tftp_root is None else ["enable-tftp", f"tftp-root={tftp_root}"]),
+        *(
+            []
+            if tftp_root is None
+            else ["enable-tftp", f"tftp-root={tftp_root}", f"tftp-max={_MOST_TRANSFERS}"]
+        ),
         "",
         "dhcp-match=set:ipxe,175",
         "dhcp-match=set:bios,option:client-arch,0",

@@ -126,9 +126,10 @@ def dnsmasq_conf(written: Written, wanted: Wanted, tftp_root: Path | None) -> by
     edited."""
     lan = wanted.lan or readme.example_lan(wanted.http)
     key = wanted.key if wanted.server else None
-    return configuration(
+    text = configuration(
         lan, wanted.http, tftp_root, server=wanted.server, key=key, loaders=written.has_loaders
-    ).encode()
+    )
+    return (text if wanted.lan else readme.EDIT_FIRST + text).encode()
 
 
 def _scripts(line: str, wanted: Wanted) -> dict[str, bytes]:

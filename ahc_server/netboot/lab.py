@@ -1,4 +1,4 @@
-"""Serving a boot folder on one interface, for a lab: DHCP by dnsmasq, TFTP and HTTP by ourselves, until told to stop."""
+"""Serving a boot folder on one interface, for a lab: DHCP and TFTP by dnsmasq, HTTP by ourselves, until told to stop."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from pathlib import Path
 
 from ahc_agent.errors import AhcError, CannotAnswer, UsageError
 from ahc_agent.programs import run
-from ahc_server.netboot import child, folder, probe, tftp, web
+from ahc_server.netboot import child, folder, probe, web
 from ahc_server.netboot.interface import Interface
+from ahc_server.netboot.mirror import Mirror
 
 _log = logging.getLogger(__name__)
 
@@ -75,25 +76,24 @@ def serve(
         with _binding(f"{address} port {wanted.http.port}"):
             http = web.Server(interface.name, address, wanted.http.port, site)
         stack.callback(http.server_close)
-        with _binding(f"{address} port {tftp.PORT} (TFTP)"):
-            files = tftp.Server(interface.name, address, written.files, say)
-        stack.callback(files.close)
-        dnsmasq = stack.enter_context(_dnsmasq(written, wanted, say))
-        for target in (http.serve_forever, files.serve):
-            threading.Thread(target=target, daemon=True).start()
+        dnsmasq, mirror = stack.enter_context(_dnsmasq(written, wanted, say))
+        threading.Thread(target=http.serve_forever, daemon=True).start()
         stack.callback(http.shutdown)
         started()
         while not stopping():
             if not dnsmasq.alive:
                 raise CannotAnswer(f"dnsmasq ended: {dnsmasq.last_words}")
+            for remark in mirror.refresh():
+                say(remark)
             time.sleep(_TURN_S)
 
 
 @contextmanager
 def _dnsmasq(
     written: folder.Written, wanted: folder.Wanted, say: Callable[[str], None]
-) -> Iterator[child.Dnsmasq]:
-    """Its configuration and leases stand in a folder of their own, which it may write to."""
+) -> Iterator[tuple[child.Dnsmasq, Mirror]]:
+    """Its configuration, its leases and what it hands out by TFTP stand in a folder of their own: it runs as nobody, who need not
+    be able to reach ours."""
 
     def log(line: str) -> None:
         _log.info("%s", line)
@@ -104,12 +104,16 @@ def _dnsmasq(
     place = Path(tempfile.mkdtemp(prefix="ahc-netboot-"))
     try:
         configuration = place / "dnsmasq.conf"
-        configuration.write_bytes(folder.dnsmasq_conf(written, wanted, None))
+        root = place / child.TFTP
+        configuration.write_bytes(folder.dnsmasq_conf(written, wanted, root))
+        mirror = Mirror(written.files, root)
+        for remark in mirror.refresh():
+            say(remark)
         who = child.user()
         for path in (place, configuration):
             os.chown(path, who.pw_uid, who.pw_gid)
         with child.Dnsmasq(configuration, place / "leases", log) as dnsmasq:
-            yield dnsmasq
+            yield dnsmasq, mirror
     finally:
         shutil.rmtree(place, ignore_errors=True)
 

@@ -8,8 +8,12 @@ from pathlib import Path
 from ahc_server.netboot.dnsmasq import BIOS_LOADER, SCRIPT, UEFI_LOADER, Lan, usual_range
 from ahc_server.netboot.values import Url
 
-#: dnsmasq refuses an interface of this name: a file that nobody has edited starts nothing.
 NO_INTERFACE = "CHANGE-ME"
+#: A line that dnsmasq refuses. An interface that is not there does not stop it: it would wait for one of that name.
+EDIT_FIRST = f"""# Write your interface and addresses where the example's are, then delete the next line
+conf-file=/{NO_INTERFACE}
+
+"""
 
 
 def example_lan(http: Url) -> Lan:
