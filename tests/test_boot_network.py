@@ -254,3 +254,12 @@ def test_a_rehearsal_is_refused_outside_of_a_namespace(tmp_path: Path) -> None:
 def test_a_machine_with_disks_of_its_own_is_left_alone() -> None:
     done = subprocess.run([BIN / "ahc-agent", "boot"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 2 and "is for a ramdisk" in done.stderr
+
+
+def test_what_init_calls_is_refused_by_a_sentence_too() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ahc_agent.boot"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2
+    [line] = done.stderr.splitlines()
+    assert line.startswith("python -m ahc_agent.boot: this machine's root is on a disk")

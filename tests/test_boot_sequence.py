@@ -74,3 +74,31 @@ def test_a_plan_that_is_no_plan_is_a_failure(one: Site) -> None:
     machine = one.boot("ahc.plan=nothing ahc.onfailure=poweroff")
     machine.says("poweroff, were it not a rehearsal")
     assert "the plan cannot be taken:" in machine.said and "No such file" in machine.said
+
+
+@pytest.mark.parametrize("wrong", [None, b"<html>we are closed</html>"])
+def test_a_web_server_that_answers_nonsense_is_asked_again(one: Site, wrong: bytes | None) -> None:
+    one.dhcp()
+    web = one.folder / "web"
+    web.mkdir()
+    if wrong is not None:
+        (web / "p.json").write_bytes(wrong)
+    one.web(web)
+    machine = one.boot(f"ahc.plan=http://{SERVER}:8080/p.json")
+    line = machine.says("the plan cannot be ")
+    assert "Check ahc.plan= and the web server; it is asked again" in line
+    good = web / "p.new"
+    good.write_bytes(write_tasks(TaskList(plan="p", tasks=(CPU,))))
+    good.rename(web / "p.json")
+    machine.says("plan p: 1 jobs, without a server")
+
+
+def test_a_web_server_that_answers_nonsense_is_given_up_where_that_was_asked_for(one: Site) -> None:
+    one.dhcp()
+    web = one.folder / "web"
+    web.mkdir()
+    (web / "p.json").write_bytes(b"nonsense")
+    one.web(web)
+    machine = one.boot(f"ahc.plan=http://{SERVER}:8080/p.json ahc.onfailure=poweroff ahc.patience=3")
+    machine.says("poweroff, were it not a rehearsal")
+    assert machine.said.count("the plan cannot be taken") >= 2 and "no plan; giving up" in machine.said

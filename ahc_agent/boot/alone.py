@@ -20,6 +20,7 @@ from ahc_agent.wire.tasks import TaskList
 _PAUSE_FIRST_S, _PAUSE_MAX_S = 2.0, 60.0
 #: An upload is tried so often before a partition is looked for; with both gone both are tried in turn.
 _UPLOADS_FIRST = 4
+_CHECK_PLAN = "Check ahc.plan= and the web server; it is asked again"
 _CHECK_EXPORT = f"Plug in a stick or disk with a FAT or ext4 partition labelled {LABEL}"
 
 
@@ -52,21 +53,21 @@ class Alone:
         )
 
     def _fetch(self, plan: str) -> TaskList | None:
-        """The plan; None where it cannot be had."""
+        """The plan; None where it cannot be had. A web server may have another one a moment later, the image will not."""
         give_up_at_s = self._give_up_at_s()
         pause_s = _PAUSE_FIRST_S
-        if plan.startswith("http"):
+        may_change = plan.startswith("http")
+        if may_change:
             self._wait_for_address(give_up_at_s)
         while True:
             try:
                 return self.loop.in_thread(lambda: load_tasks(plan, self.plans))
             except WebError as error:
-                self.console.trouble(
-                    f"the plan cannot be fetched: {error}", "Check ahc.plan= and the web server"
-                )
+                self.console.trouble(f"the plan cannot be fetched: {error}", _CHECK_PLAN)
             except FileFormatError as error:
-                self.console.trouble(f"the plan cannot be taken: {error}")
-                return None
+                self.console.trouble(f"the plan cannot be taken: {error}", _CHECK_PLAN if may_change else "")
+                if not may_change:
+                    return None
             if give_up_at_s is not None and time.monotonic() >= give_up_at_s:
                 self.console.trouble("no plan; giving up")
                 return None

@@ -6,6 +6,7 @@ Certificates are verified where the address is https. No proxy, and no redirects
 from __future__ import annotations
 
 import http.client
+import time
 import urllib.error
 import urllib.request
 
@@ -13,7 +14,10 @@ from ahc_agent.errors import AhcError
 
 #: For each step (connect, each read): whoever is silent longer is away.
 _SILENCE_S = 20.0
+#: For the whole answer: whoever sends a byte now and then is away as well.
+_ANSWER_S = 120.0
 _ANSWER_BYTES = 200
+_AT_ONCE = 65536
 
 
 class WebError(AhcError):
@@ -21,7 +25,7 @@ class WebError(AhcError):
 
 
 def fetch(url: str, limit_bytes: int) -> bytes:
-    """What stands at an address. Raises WebError, also where it is longer than ``limit_bytes``."""
+    """What stands at an address. Raises WebError, also where it is longer than ``limit_bytes`` or was cut short."""
     data = _ask(urllib.request.Request(url, headers={"User-Agent": "ahc-agent"}), limit_bytes + 1)
     if len(data) > limit_bytes:
         raise WebError(f"{url}: longer than {limit_bytes} bytes")
@@ -43,8 +47,7 @@ def _ask(request: urllib.request.Request, most_bytes: int) -> bytes:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(request, timeout=_SILENCE_S) as answer:
-            found: bytes = answer.read(most_bytes)
-            return found
+            return _read(answer, most_bytes)
     except urllib.error.HTTPError as error:
         with error:
             raise WebError(f"{request.full_url}: the web server says {error.code} {error.reason}") from error
@@ -52,3 +55,17 @@ def _ask(request: urllib.request.Request, most_bytes: int) -> bytes:
         raise WebError(f"{request.full_url}: {error.reason}") from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise WebError(f"{request.full_url}: {error or type(error).__name__}") from error
+
+
+def _read(answer: http.client.HTTPResponse, most_bytes: int) -> bytes:
+    """The body, ``most_bytes`` of it at most. Raises WebError; ``read`` itself calls a body whole that was cut short."""
+    until_s = time.monotonic() + _ANSWER_S
+    found = b""
+    while len(found) < most_bytes and (more := answer.read1(min(_AT_ONCE, most_bytes - len(found)))):
+        found += more
+        if time.monotonic() > until_s:
+            raise WebError(f"{answer.geturl()}: {len(found)} bytes in {_ANSWER_S:.0f} s; given up")
+    missing = answer.length
+    if len(found) < most_bytes and missing:
+        raise WebError(f"{answer.geturl()}: cut short, {missing} bytes are missing")
+    return found
