@@ -82,6 +82,11 @@ class Companion:
         """What the next Hello tells of the machine's boot."""
         return []
 
+    def addresses(self, server: str | None) -> list[str] | None:
+        """The machine's addresses for the next Hello, where they may be others than the settings say. ``server``: the IP address
+        of the server that is asked."""
+        return None
+
 
 class Agent:
     """See the module. ``say`` gets one sentence for the operator whenever something changes. ``stopped``: the server's word,
@@ -95,7 +100,7 @@ class Agent:
     ) -> None:
         self.stopped: Stop | None = None
         self._settings = settings
-        self._addresses, self._programs = settings.addresses, settings.programs
+        self._programs = settings.programs
         self._companion = companion or Companion()
         self._say = say
         self._instance = os.urandom(8).hex()
@@ -155,9 +160,8 @@ class Agent:
         """End at the end of this turn of the loop."""
         self._ending = why
 
-    def tell(self, addresses: list[str], programs: dict[str, str] | None = None) -> None:
-        """The machine's addresses, or its troubles, have changed: the server hears it now, or when it is there."""
-        self._addresses = addresses
+    def tell(self, programs: dict[str, str] | None = None) -> None:
+        """The machine's addresses, troubles or programs have changed: the server hears it now, or when it is there."""
         self._programs = self._programs if programs is None else programs
         if self._link.state is State.JOINED:
             self._link.send(self._hello())
@@ -221,11 +225,12 @@ class Agent:
 
     def _hello(self) -> Hello:
         settings = self._settings
+        addresses = self._companion.addresses(self._link.peer)
         return Hello(
             identity=settings.identity,
             instance=self._instance,
             agent_version=__version__,
-            addresses=self._addresses,
+            addresses=settings.addresses if addresses is None else addresses,
             programs=self._programs,
             unacknowledged=self._outbox.task_ids()[:10_000],
             busy=self._worker.busy,

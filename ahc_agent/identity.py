@@ -22,6 +22,7 @@ from ahc_agent.wire.messages import Identity
 
 _NET = "/sys/class/net"
 _ETHERNET = 1
+_ANY_PORT = 9
 #: A BMC that does not say its address within this holds nobody up.
 _BMC_LIMIT_S = 3.0
 
@@ -71,7 +72,7 @@ def own_addresses(server: str) -> list[str]:
     """
     import psutil
 
-    first = source_address(server)
+    first = source_address(server.removeprefix("tcp://").rpartition(":")[0])
     found: list[tuple[bool, str]] = []
     for addresses in psutil.net_if_addrs().values():
         for address in addresses:
@@ -126,11 +127,11 @@ def _short(text: str | None, limit: int = 256) -> str | None:
     return text[:limit] if text and text.isprintable() else None
 
 
-def source_address(server: str) -> str | None:
-    """The address that this machine uses towards a server: the kernel's own answer, nothing is sent."""
-    host, _, port = server.removeprefix("tcp://").rpartition(":")
+def source_address(address: str) -> str | None:
+    """The address that this machine uses towards another: the kernel's own answer, nothing is sent. A name instead of an IP
+    address is looked up, which may take half a minute."""
     try:
-        target = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_DGRAM)[0]
+        target = socket.getaddrinfo(address.strip("[]"), _ANY_PORT, type=socket.SOCK_DGRAM)[0]
         with socket.socket(target[0], socket.SOCK_DGRAM) as probe:
             probe.connect(target[4])
             return str(probe.getsockname()[0])

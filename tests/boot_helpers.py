@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,13 @@ from tests.conftest import REPOSITORY
 BIN = Path(sys.executable).parent
 HOOK = REPOSITORY / "ramdisk/rootfs/usr/share/ahc/udhcpc"
 SERVER = "10.77.0.1"
+_NETNS_FILES = Path("/etc/netns")
+_SILENT = """
+import signal, socket, sys
+held = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+held.bind((sys.argv[1], 53))
+signal.pause()
+"""
 DHCP = ("--dhcp-range=10.77.0.50,10.77.0.99,255.255.255.0,1h",)
 
 
@@ -149,6 +157,13 @@ class Site:
             self.outside, sys.executable, Path(__file__).with_name("put_server.py"), SERVER, str(port), folder
         )
 
+    def silent_name_server(self) -> None:
+        """The machine's name server (``ip netns exec`` shows it /etc/netns/NAME/) takes every question and answers none."""
+        folder = _NETNS_FILES / self.machine
+        folder.mkdir(parents=True)
+        (folder / "resolv.conf").write_text(f"nameserver {SERVER}\n")
+        self.start(self.outside, sys.executable, "-c", _SILENT, SERVER)
+
     @property
     def store(self) -> Path:
         return self.folder / "ahc.db"
@@ -188,6 +203,7 @@ def site(folder: Path, cards: int = 1) -> Iterator[Site]:
             process.kill()
         for namespace in (made.machine, made.outside):
             subprocess.run(["ip", "netns", "delete", namespace], check=False, capture_output=True)
+        shutil.rmtree(_NETNS_FILES / made.machine, ignore_errors=True)
 
 
 def mac(number: int) -> str:

@@ -26,7 +26,7 @@ class Machine:
         self.beside = Beside(
             self.console,
             lambda: bool(self.moves) and self.moves.pop(),
-            lambda: ["10.0.0.9/24"],
+            lambda server: ["10.0.0.9/24"] if server == "127.0.0.1" else [],
             built_at_s=0.0,
             set_clock=self.clock.append,
             give_up_at_s=give_up_at_s,

@@ -171,6 +171,17 @@ def test_a_cable_that_is_plugged_in_late(one: Site) -> None:
     machine.says("joined the server")
 
 
+def test_a_name_server_that_is_silent_holds_nothing_up(one: Site) -> None:
+    one.silent_name_server()
+    one.dhcp()
+    machine = one.boot(f"ahc.server=some.name:5570 ahc.key={new_pair().public}")
+    machine.says(f"c0 ({mac(0)}): address")
+    one.plug(1)
+    line = machine.says("the name of the server at tcp://some.name:5570 cannot be resolved")
+    assert "Check the name servers" in line
+    assert f"c1 ({mac(1)}): address" in machine.said.split(line)[0]
+
+
 def test_a_wrong_key_is_told_as_one(one: Site) -> None:
     one.serve()
     one.dhcp()

@@ -30,7 +30,7 @@ _TELL_EVERY_S = 30.0
 
 
 class Beside(Companion):
-    """``turn_of_boot`` is called in each turn of the agent's loop; ``addresses`` tells those of the machine now.
+    """``turn_of_boot`` is called in each turn of the agent's loop; ``addresses`` tells those of the machine now, given the server's.
 
     ``give_up_at_s`` (CLOCK_MONOTONIC): the agent ends where it has not joined until then; None: never.
     """
@@ -39,7 +39,7 @@ class Beside(Companion):
         self,
         console: Console,
         turn_of_boot: Callable[[], bool],
-        addresses: Callable[[], list[str]],
+        addresses: Callable[[str | None], list[str]],
         *,
         built_at_s: float,
         set_clock: Callable[[float], None] | None,
@@ -53,7 +53,7 @@ class Beside(Companion):
         self._console = console
         self._telling = Telling(console)
         self._turn_of_boot = turn_of_boot
-        self._addresses = addresses
+        self._addresses_towards = addresses
         self._built_at_s = built_at_s
         self._set_clock = set_clock
 
@@ -81,7 +81,7 @@ class Beside(Companion):
         troubles_are_due = self.has_joined and self._console.kept > self._told and now >= self._tell_at_s
         if moved or programs_are_known or troubles_are_due:
             self._tell_at_s = now + _TELL_EVERY_S
-            agent.tell(self._addresses(), self._programs)
+            agent.tell(self._programs)
 
     def heard(self, message: FromServer) -> None:
         if isinstance(message, Welcome):
@@ -113,3 +113,6 @@ class Beside(Companion):
     def troubles(self) -> list[str]:
         self._told = self._console.kept
         return list(self._console.troubles)
+
+    def addresses(self, server: str | None) -> list[str]:
+        return self._addresses_towards(server)

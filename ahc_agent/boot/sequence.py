@@ -150,7 +150,7 @@ class Boot:
         beside = Beside(
             self._console,
             self._loop.turn,
-            lambda: self._addresses(where),
+            self._addresses,
             built_at_s=self._built_at_s,
             set_clock=clock.set_clock if self._powers.machine else None,
             give_up_at_s=self._give_up_at_s,
@@ -160,7 +160,6 @@ class Boot:
             server_key=server_key,
             keys=load_or_create(self._key_file),
             identity=read_identity(),
-            addresses=self._addresses(where),
             spool=self._powers.run / "spool",
             session=self._arguments.session,
         )
@@ -172,11 +171,11 @@ class Boot:
             return "wait"  # a signal: init ends the machine, or a person the agent
         return agent.stopped.then or self._arguments.on_success
 
-    def _addresses(self, where: str) -> list[str]:
-        """Where other agents reach this one: first that from which the server is reached."""
+    def _addresses(self, server: str | None) -> list[str]:
+        """Where other agents reach this one: first that from which the server's IP address is reached."""
         from ahc_agent.identity import source_address
 
-        first = source_address(where)
+        first = source_address(server) if server is not None else None
         found = [place.address for place in self._loop.network.places()]
         return [str(each) for each in sorted(found, key=lambda each: str(each.ip) != first)]
 

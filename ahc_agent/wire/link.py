@@ -9,7 +9,6 @@ that lost its server must not come back as one.
 from __future__ import annotations
 
 import random
-import socket
 import sys
 import time
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from ahc_agent.errors import UsageError, WireError
 from ahc_agent.wire import codec
 from ahc_agent.wire.clock import ServerClock
 from ahc_agent.wire.keys import KeyPair
+from ahc_agent.wire.lookup import Lookup
 from ahc_agent.wire.messages import (
     FromServer,
     Heartbeat,
@@ -33,6 +33,8 @@ from ahc_agent.wire.messages import (
 )
 
 _CONNECT_LIMIT_S = 10.0
+#: How long a look-up of the server's name is waited for.
+_LOOKUP_LIMIT_S = 10.0
 _PAUSE_FIRST_S, _PAUSE_MAX_S = 0.1, 10.0
 #: A Hello without an answer is said again after this.
 _HELLO_AGAIN_S = 5.0
@@ -72,8 +74,8 @@ class Link:
     """See the module. ``say`` gets one sentence for the operator whenever what it has to say changes.
 
     ``hello`` makes the Hello anew each time it is needed; ``busy`` tells the task under way for heartbeats.
-    ``clock``: the server's, from its answers. ``failure`` is why there is no connection, or admission; None while there has been
-    no attempt, and when joined.
+    ``clock``: the server's, from its answers. ``peer``: the IP address of the latest attempt. ``failure`` is why there is no
+    connection, or admission; None while there has been no attempt, and when joined.
     Raises UsageError for an endpoint that cannot be one.
     """
 
@@ -93,11 +95,13 @@ class Link:
         self._server_key, self._keys = server_key, keys
         self._hello, self._busy, self._tell = hello, busy, say
         self.failure: str | None = None
+        self.peer: str | None = None
         self.clock = ServerClock()
         self._said = self._joined = self._epoch = ""
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._socket: zmq.Socket[bytes] | None = None
         self._monitor: zmq.Socket[bytes] | None = None
+        self._lookup: Lookup | None = None
         self._pause_s = _PAUSE_FIRST_S
         self._refused_s = _REFUSED_FIRST_S
         self._unreadable = 0
@@ -121,7 +125,7 @@ class Link:
         now = time.monotonic()
         self._do_what_is_due(now)
         poller = zmq.Poller()
-        for waiting in (self._socket, self._monitor, wake):
+        for waiting in (self._socket, self._monitor, self._lookup, wake):
             if waiting is not None:
                 poller.register(waiting, zmq.POLLIN)
         poller.poll(int(max(0.0, min(timeout_s, self._due_at - now)) * 1000) + 1)
@@ -150,10 +154,23 @@ class Link:
         self._context.term()
 
     def _open(self, now: float) -> None:
-        address = self._address()
-        if address is None:
+        self._lookup = Lookup(self._host)
+        self._due_at = now + _LOOKUP_LIMIT_S
+        self._connect(now)
+
+    def _connect(self, now: float) -> None:
+        """As soon as the server's name is looked up: each of its addresses in turn. libzmq would take the first for ever, which
+        may be an IPv6 address where the server listens on IPv4 only."""
+        found = self._lookup.addresses if self._lookup is not None else None
+        if found is None:
+            return
+        if not found:
             self._lose(_NO_NAME)
             return
+        self._end_lookup()
+        self.peer = found[self._attempts % len(found)]
+        self._attempts += 1
+        address = f"[{self.peer}]" if ":" in self.peer else self.peer
         self._socket = self._context.socket(zmq.DEALER)
         for option, value in (
             (zmq.CURVE_SERVERKEY, self._server_key.encode()),
@@ -167,7 +184,7 @@ class Link:
             (zmq.SNDHWM, _SEND_QUEUE),
             (zmq.RCVHWM, _SEND_QUEUE),
             (zmq.LINGER, 0),
-            (zmq.IPV6, int(address.startswith("["))),
+            (zmq.IPV6, int(":" in self.peer)),
             # Pings of the protocol find a dead connection at both ends, also while this process computes.
             (zmq.HEARTBEAT_IVL, 5_000),
             (zmq.HEARTBEAT_TIMEOUT, 15_000),
@@ -178,21 +195,13 @@ class Link:
         self._socket.connect(f"tcp://{address}:{self._port}")
         self._due_at = now + _CONNECT_LIMIT_S
 
-    def _address(self) -> str | None:
-        """Where to try: each address of the server's name in turn. libzmq would take the first for ever, which may be an IPv6
-        address where the server listens on IPv4 only. None when the name cannot be resolved now.
-        """
-        if self._host.startswith("["):
-            return self._host
-        try:
-            found = socket.getaddrinfo(self._host, None, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError):  # an empty label, or one that is too long, is a UnicodeError
-            return None
-        address = str(found[self._attempts % len(found)][4][0])
-        self._attempts += 1
-        return f"[{address}]" if ":" in address else address
+    def _end_lookup(self) -> None:
+        if self._lookup is not None:
+            self._lookup.close()
+            self._lookup = None
 
     def _shut(self, linger_s: float = 0.0) -> None:
+        self._end_lookup()
         if self._socket is not None:
             self._socket.disable_monitor()
             self._socket.close(linger=int(linger_s * 1000))
@@ -210,13 +219,16 @@ class Link:
         self._fail(why.format(self.endpoint))
 
     def _do_what_is_due(self, now: float) -> None:
+        self._connect(now)
         if now < self._due_at:
             return
         if self.state is State.AWAY:
-            if self._socket is None:
-                self._open(now)
-            else:
+            if self._socket is not None:
                 self._lose("no answer from the server at {}")
+            elif self._lookup is not None:
+                self._lose(_NO_NAME)
+            else:
+                self._open(now)
         elif self.state is State.GREETING:
             # Right after the handshake the queue of a new connection may not stand yet: then ask again soon.
             self._due_at = now + (_HELLO_AGAIN_S if self.send(self._hello()) else 0.01)
