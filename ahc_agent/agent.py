@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -105,7 +104,7 @@ class Agent:
         self._say = say
         self._instance = os.urandom(8).hex()
         self._outbox = Outbox(settings.spool, say)
-        self._ear = Ear(name for _, name in socket.if_nameindex() if name != "lo")
+        self._ear = Ear()
         self._worker = Worker(settings.identity.machine, settings.only_disks, self._ear.tell)
         self._ending: str | None = None
         self._held: list[tuple[float, Ready]] = []

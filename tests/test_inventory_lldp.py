@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
 import tempfile
 import threading
@@ -18,22 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ahc_agent.errors import WireError
-from ahc_agent.facts import Inventory, Lldp, Nic
+from ahc_agent.facts import Lldp
 from ahc_agent.inventory import lldp
 from tests.device_helpers import Namespace, veth_pair
-
-CHASSIS_MAC = bytes([4]) + bytes.fromhex("001122334455")
-PORT_NAME = b"\x05Ethernet1/7"
-
-
-def tlv(kind: int, value: bytes) -> bytes:
-    return (kind << 9 | len(value)).to_bytes(2, "big") + value
-
-
-def frame(*elements: bytes, ttl: int = 120, chassis: bytes = CHASSIS_MAC, port: bytes = PORT_NAME) -> bytes:
-    header = lldp.MULTICAST + bytes.fromhex("001122334455") + b"\x88\xcc"
-    mandatory = tlv(1, chassis) + tlv(2, port) + tlv(3, ttl.to_bytes(2, "big"))
-    return header + mandatory + b"".join(elements) + tlv(0, b"")
+from tests.lldp_helpers import CHASSIS_MAC, PORT_NAME, frame, send, tlv
 
 
 def test_a_switch_tells_its_name_its_port_and_its_vlans() -> None:
@@ -123,16 +110,6 @@ def test_what_is_said_is_heard(name: str, description: str, vlans: list[int]) ->
     assert (heard.system_name, heard.port_description, heard.vlan_ids) == (name, description, vlans)
 
 
-def send(end: Namespace, data: bytes, times: int = 1) -> None:
-    end.python(
-        "import socket\n"
-        "out = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)\n"
-        f"out.bind(('{end.interface}', 0))\n"
-        f"for _ in range({times}):\n"
-        f"    out.send(bytes.fromhex('{data.hex()}'))\n"
-    )
-
-
 def announce(end: Namespace, data: bytes, stop: threading.Event) -> None:
     """Send a frame again and again, as a switch does."""
     while not stop.is_set():
@@ -166,75 +143,6 @@ def test_a_neighbour_is_heard_over_a_real_cable() -> None:
     assert heard.strip() == str({node.interface: leaf})
     assert [nic["lldp"] for nic in inventory["nics"]] == [msgspec.to_builtins(leaf)]
     assert [error for error in inventory["errors"] if error["collector"] == "lldp"] == []
-
-
-@pytest.mark.root
-def test_an_ear_has_heard_what_came_before_it_is_asked() -> None:
-    listening = """
-import sys
-from ahc_agent.facts import Inventory, Nic
-from ahc_agent.inventory.lldp import Ear
-ear = Ear(["INTERFACE", "no-such-card"])
-print("ready", flush=True)
-sys.stdin.readline()  # here it does something else
-for _ in range(2):
-    inventory = Inventory(collected_at="now", nics=[Nic(name="INTERFACE")])
-    ear.tell(inventory)
-    print(inventory.nics[0].lldp.system_name, inventory.errors)
-"""
-    with (
-        veth_pair() as (node, switch),
-        node.popen(listening.replace("INTERFACE", node.interface)) as listener,
-    ):
-        assert listener.stdin is not None and listener.stdout is not None
-        assert listener.stdout.readline() == "ready\n"
-        for name in (b"old", b"leaf1"):
-            send(switch, frame(tlv(5, name)))
-        told, _ = listener.communicate("\n", timeout=30)
-    assert told.splitlines() == ["leaf1 []", "leaf1 []"]
-
-
-@pytest.mark.root
-def test_an_ear_that_listens_now_and_then_hears_a_cable_that_was_moved_late() -> None:
-    listening = """
-import sys
-from ahc_agent.facts import Inventory, Nic
-from ahc_agent.inventory.lldp import Ear
-ear = Ear(["INTERFACE"])
-print("ready", flush=True)
-sys.stdin.readline()
-ear.listen()
-print("listened", flush=True)
-sys.stdin.readline()
-inventory = Inventory(collected_at="now", nics=[Nic(name="INTERFACE")])
-ear.tell(inventory)
-print(inventory.nics[0].lldp.system_name)
-"""
-    with (
-        veth_pair() as (node, switch),
-        node.popen(listening.replace("INTERFACE", node.interface)) as listener,
-    ):
-        assert listener.stdin is not None and listener.stdout is not None
-        assert listener.stdout.readline() == "ready\n"
-        send(switch, frame(tlv(5, b"old")), times=600)  # many more than the kernel keeps
-        listener.stdin.write("\n")
-        listener.stdin.flush()
-        assert listener.stdout.readline() == "listened\n"
-        send(switch, frame(tlv(5, b"leaf1")))
-        told, _ = listener.communicate("\n", timeout=30)
-    assert told.splitlines() == ["leaf1"]
-
-
-def test_without_the_right_to_listen_the_inventory_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> socket.socket:
-        raise PermissionError(1, "Operation not permitted")
-
-    monkeypatch.setattr("ahc_agent.inventory.lldp.socket.socket", refuse)
-    inventory = Inventory(collected_at="now", nics=[Nic(name="lo")])
-    ear = lldp.Ear(["lo"])
-    ear.tell(inventory)
-    assert inventory.nics[0].lldp is None
-    assert ["CAP_NET_RAW" in error.error for error in inventory.errors] == [True]
 
 
 @pytest.mark.root

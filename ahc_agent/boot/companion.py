@@ -30,7 +30,7 @@ _TELL_EVERY_S = 30.0
 
 
 class Beside(Companion):
-    """``turn_of_boot`` is called in each turn of the agent's loop; ``addresses`` tells those of the machine now, given the server's.
+    """``turn_of_boot`` is called in each turn of the agent's loop; ``addresses`` tells those of the machine, given the server's.
 
     ``give_up_at_s`` (CLOCK_MONOTONIC): the agent ends where it has not joined until then; None: never.
     """

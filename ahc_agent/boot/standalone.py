@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import select
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -58,7 +57,7 @@ def do_tasks(
     planned = list(tasks.tasks)
     if not any(isinstance(each.task, InventoryTask) for each in planned):
         planned.insert(0, _INVENTORY)
-    ear = Ear(name for _, name in socket.if_nameindex() if name != "lo")
+    ear = Ear()
     worker = Worker(machine, None, ear.tell)
     telling = Telling(console)
     inventory: Inventory | None = None

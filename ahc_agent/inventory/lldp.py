@@ -46,6 +46,8 @@ _FRAME_BYTES = 1522
 #: What the kernel keeps of each card until somebody asks: some dozens of announcements.
 _KEPT_BYTES = 65536
 _FRAMES_A_LOOK = 1000
+#: How often an ear looks for cards that have come.
+_FOLLOW_EVERY_S = 2.0
 _VLANS_LIMIT = 4094
 
 _SOL_PACKET, _PACKET_ADD_MEMBERSHIP, _PACKET_MR_MULTICAST = 263, 1, 0
@@ -115,32 +117,39 @@ def hear(nics: Iterable[Nic], seconds: float) -> None:
 
 
 class Ear:
-    """Listens on some cards from its making on, without waiting: the kernel keeps what comes until ``listen`` takes it.
+    """Listens on cards from its making on, without waiting: the kernel keeps what comes until ``listen`` takes it.
+
+    ``interfaces``: these only; None: all but loopback, those that come later as they come. A card that was away and came back
+    is another one to the kernel: whoever was heard there is forgotten.
 
     An agent has heard its switches by the time it is asked for its inventory. The kernel keeps the oldest announcements and
     drops what no longer fits, so that ``listen`` has to be called now and then: a cable may be moved while the agent waits.
-    Without the right to listen the ear is deaf, and says so in the inventory. Cards that were down are tried again at each
-    ``tell``. ``listen`` and ``tell`` may be called from two threads.
+    Without the right to listen the ear is deaf, and says so in the inventory. ``listen`` and ``tell`` may be called from two
+    threads.
     """
 
-    def __init__(self, interfaces: Iterable[str]) -> None:
-        self._sockets: dict[str, socket.socket | None] = dict.fromkeys(interfaces)
+    def __init__(self, interfaces: Iterable[str] | None = None) -> None:
+        self._only = None if interfaces is None else frozenset(interfaces)
+        self._sockets: dict[tuple[int, str], socket.socket] = {}
         self._heard: dict[str, Lldp] = {}
         self._deaf: str | None = None
         self._lock = threading.Lock()
-        self._open()
+        self._followed_at_s = 0.0
+        self._follow()
 
     def listen(self) -> None:
         """Take what came since the last time; of each card the latest counts."""
         with self._lock:
-            for name, one in self._sockets.items():
-                for neighbour in _drain(one) if one is not None else ():
+            if time.monotonic() - self._followed_at_s > _FOLLOW_EVERY_S:
+                self._follow()
+            for (_, name), one in self._sockets.items():
+                for neighbour in _drain(one):
                     self._heard[name] = neighbour
 
     def tell(self, inventory: Inventory) -> None:
         """Fill ``lldp`` of the cards whose neighbour was heard, where no daemon has told it."""
         with self._lock:
-            self._open()
+            self._follow()
         self.listen()
         for nic in inventory.nics:
             nic.lldp = nic.lldp or self._heard.get(nic.name)
@@ -150,20 +159,28 @@ class Ear:
     def close(self) -> None:
         with self._lock:
             for one in self._sockets.values():
-                if one is not None:
-                    one.close()
+                one.close()
             self._sockets.clear()
 
-    def _open(self) -> None:
-        for name in [name for name, one in self._sockets.items() if one is None]:
+    def _follow(self) -> None:
+        """Listen on the cards that are there now, by number and name. One that is down is heard once it is up."""
+        self._followed_at_s = time.monotonic()
+        there = {card for card in socket.if_nameindex() if self._wants(card[1])}
+        for card in self._sockets.keys() - there:
+            self._sockets.pop(card).close()
+            self._heard.pop(card[1], None)
+        for card in sorted(there - self._sockets.keys()):
             try:
-                opened = _open(name)
+                opened = _open(card[1])
             except CannotAnswer as error:
                 self._deaf = str(error)
                 return
             if opened is not None:
                 opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _KEPT_BYTES)
-            self._sockets[name] = opened
+                self._sockets[card] = opened
+
+    def _wants(self, name: str) -> bool:
+        return name != "lo" if self._only is None else name in self._only
 
 
 def from_daemon(socket_path: str = DAEMON_SOCKET) -> dict[str, Lldp]:
