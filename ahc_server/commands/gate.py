@@ -99,8 +99,9 @@ def command(
     Example: ahc gate --policy site.yaml --on-fail 'power-off.sh {node}' --apply
     """
     from ahc_server.gate.decide import decide
-    from ahc_server.gate.hooks import quarantine, read_hook
+    from ahc_server.gate.hooks import read_hook
     from ahc_server.gate.policy import read_policy
+    from ahc_server.gate.quarantine import quarantine
 
     hooks = [read_hook(each) for each in on_fail]
     if apply and not hooks:
