@@ -155,6 +155,16 @@ class Agent:
         """Why there is no connection, or admission, at the moment."""
         return self._link.failure
 
+    @property
+    def is_joined(self) -> bool:
+        """Whether the server has admitted this agent, and the connection stands."""
+        return self._link.state is State.JOINED
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a task is under way."""
+        return self._worker.busy is not None
+
     def end(self, why: str) -> None:
         """End at the end of this turn of the loop."""
         self._ending = why
@@ -162,7 +172,7 @@ class Agent:
     def tell(self, programs: dict[str, str] | None = None) -> None:
         """The machine's addresses, troubles or programs have changed: the server hears it now, or when it is there."""
         self._programs = self._programs if programs is None else programs
-        if self._link.state is State.JOINED:
+        if self.is_joined:
             self._link.send(self._hello())
 
     def _obey(self, message: FromServer) -> None:

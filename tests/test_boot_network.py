@@ -104,6 +104,19 @@ def test_ipv6_addresses_of_the_operators_choice(one: Site) -> None:
     assert "from fd77::7 lookup 1000" in one.ip("-6", "rule")
 
 
+def test_an_address_that_the_kernel_refuses_is_tried_again(one: Site) -> None:
+    switch = "/proc/sys/net/ipv6/conf/c0/disable_ipv6"
+    one.run("sh", "-c", f"echo 1 >{switch}")
+    machine = one.boot("ahc.ip=fd77::7/64,gateway=fd77::1")
+    line = machine.says("address replace fd77::7/64 dev c0 noprefixroute nodad: ")
+    assert f"trouble   c0 ({mac(0)}): " in line and "It is tried again in 1 s" in line
+    assert "address fd77::7/64, gateway" not in machine.said, "it has none"
+    one.run("sh", "-c", f"echo 0 >{switch}")
+    machine.says(f"c0 ({mac(0)}): address fd77::7/64, gateway fd77::1")
+    assert "from fd77::7 lookup 1000" in one.ip("-6", "rule")
+    assert "default via fd77::1" in one.ip("-6", "route", "show", "table", "1000")
+
+
 def test_a_card_that_comes_later_is_told_to_the_server(two: Site) -> None:
     _, key = two.serve()
     two.dhcp()
@@ -141,6 +154,22 @@ def test_the_server_by_dhcp_alone(one: Site) -> None:
 def test_a_server_that_cannot_be_one_is_told_and_another_word_waited_for(one: Site) -> None:
     one.dhcp(*DHCP, "--dhcp-option=224,nonsense", "--dhcp-option=225,nonsense")
     one.boot("quiet").says("DHCP names a server that cannot be one: tcp://HOST:PORT is meant")
+
+
+def test_a_server_by_dhcp_that_cannot_be_joined_is_asked_for_again(one: Site) -> None:
+    _, key = one.serve()
+    wrong = one.dhcp(*DHCP, f"--dhcp-option=224,tcp://{SERVER}:5571", f"--dhcp-option=225,{key}")
+    machine = one.boot("quiet")
+    machine.says(f"no server at tcp://{SERVER}:5571")
+    before = address(one, "c0")
+    wrong.kill()
+    one.dhcp(*DHCP, f"--dhcp-option=224,tcp://{SERVER}:5570", f"--dhcp-option=225,{key}")
+    machine.says("cannot be joined; DHCP is asked again who it is")
+    machine.says(f"is tcp://{SERVER}:5570, by DHCP")
+    machine.says("joined the server")
+    assert address(one, "c0") == before and machine.said.count("): address") == 1, (
+        "the address stays meanwhile"
+    )
 
 
 def test_a_key_that_nobody_named_is_missed(one: Site) -> None:

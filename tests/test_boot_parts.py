@@ -20,7 +20,7 @@ from ahc_agent.boot.companion import CHECKS
 from ahc_agent.boot.console import TROUBLES_LIMIT, Console, Terminals, active_consoles
 from ahc_agent.boot.dhcp import Lease, read_lease, read_words
 from ahc_agent.boot.export import file_name, write_new
-from ahc_agent.boot.routes import Place, commands, undo
+from ahc_agent.boot.routes import _GONE, Place, commands, failures, undo
 from ahc_agent.boot.telling import Telling
 from ahc_agent.boot.upload import target
 from ahc_agent.measure import Measurement
@@ -165,6 +165,32 @@ def test_what_is_done_for_an_address_can_be_undone() -> None:
         "route delete default via 10.0.0.1 dev eth1 table 1001",
         "route delete 10.0.0.0/24 dev eth1 table 1001",
         "address delete 10.0.0.5/24 dev eth1",
+    ]
+
+
+#: What iproute2 6.1 says on kernels 6.1 and 6.18 where nothing is left to take back, and one line that is another matter.
+GONE = """\
+Cannot find device "eth1"
+Command failed -:1
+Error: FIB table does not exist.
+Command failed -:2
+RTNETLINK answers: No such process
+Command failed -:3
+Error: ipv4: Address not found.
+Command failed -:4
+"""
+
+
+def test_what_is_gone_already_is_no_failure_and_every_other_is_told_with_its_reason() -> None:
+    lines = undo(Place("eth1", 1, ipaddress.IPv4Interface("10.0.0.5/24"), ipaddress.IPv4Address("10.0.0.1")))
+    assert failures(lines, GONE, _GONE) == []
+    said = (
+        GONE + "RTNETLINK answers: Operation not permitted\nCommand failed -:3\nCommand failed -:99\nKilled\n"
+    )
+    assert failures(lines, said, _GONE) == [
+        "route delete 10.0.0.0/24 dev eth1 table 1001: Operation not permitted",
+        "line 99: no reason was given",
+        "Killed",
     ]
 
 

@@ -30,9 +30,9 @@ _TELL_EVERY_S = 30.0
 
 
 class Beside(Companion):
-    """``turn_of_boot`` is called in each turn of the agent's loop; ``addresses`` tells those of the machine, given the server's.
-
-    ``give_up_at_s`` (CLOCK_MONOTONIC): the agent ends where it has not joined until then; None: never.
+    """``turn_of_boot`` is called in each turn of the agent's loop; ``addresses`` tells those of the machine, given the server's;
+    ``elsewhere`` is told whether the server is joined, and tells whether another is to be tried: then the agent ends, and
+    ``moves`` is so. ``give_up_at_s`` (CLOCK_MONOTONIC): the agent ends where it has not joined until then; None: never.
     """
 
     def __init__(
@@ -40,12 +40,13 @@ class Beside(Companion):
         console: Console,
         turn_of_boot: Callable[[], bool],
         addresses: Callable[[str | None], list[str]],
+        elsewhere: Callable[[bool], bool] = lambda joined: False,
         *,
         built_at_s: float,
         set_clock: Callable[[float], None] | None,
         give_up_at_s: float | None,
     ) -> None:
-        self.has_joined = self.gave_up = False
+        self.has_joined = self.gave_up = self.moves = False
         self._give_up_at_s = give_up_at_s
         self._told, self._tell_at_s = 0, 0.0
         self._programs: dict[str, str] | None = None
@@ -54,6 +55,7 @@ class Beside(Companion):
         self._telling = Telling(console)
         self._turn_of_boot = turn_of_boot
         self._addresses_towards = addresses
+        self._elsewhere = elsewhere
         self._built_at_s = built_at_s
         self._set_clock = set_clock
 
@@ -75,6 +77,10 @@ class Beside(Companion):
         if not self.has_joined and self._give_up_at_s is not None and now >= self._give_up_at_s:
             self.gave_up = True
             agent.end("no server was found in time")
+        # What is under way ends first: its result is kept for whoever is the server then.
+        self.moves = not agent.is_busy and self._elsewhere(agent.is_joined)
+        if self.moves:
+            agent.end("another server is named")
         programs_are_known = self._versions is not None and not self._versions.is_alive()
         if programs_are_known:
             self._versions = None

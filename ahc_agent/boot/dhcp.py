@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import ipaddress
+import math
 import os
 import signal
 import subprocess
@@ -20,13 +21,15 @@ from pathlib import Path
 
 from ahc_agent import programs
 from ahc_agent.boot.arguments import Address
-from ahc_agent.errors import ProgramMissing
+from ahc_agent.errors import ProgramFailed, ProgramMissing
 
 HOOK = Path("/usr/share/ahc/udhcpc")
 SERVER_OPTION, KEY_OPTION = 224, 225
 _ROUTES_OPTION = 121
 #: Asks after 0, 2 and 4 seconds, then rests: a switch port that learns its topology (STP) passes nothing for 30 seconds.
 _ASKS, _APART_S, _REST_S = 3, 2, 4
+#: A lease without an end (RFC 2131, 3.3).
+_FOR_EVER = 2**32 - 1
 _LONGEST_LINE = 8192
 _PREFIX = "ahc "
 
@@ -52,12 +55,14 @@ class Lease:
 class Client:
     """One card's client. Readable (``fileno``) when it has something to say.
 
-    ``lease``: None while there is none; ``asked_at_s``: CLOCK_MONOTONIC when it began to ask. Raises ProgramMissing.
+    ``lease``: None while there is none; it counts until ``lease_ends_at_s``; ``asked_at_s``: when it began to ask (both
+    CLOCK_MONOTONIC). ``wish``: the address to ask for. Raises ProgramMissing, or ProgramFailed where it cannot be started.
     """
 
-    def __init__(self, card: str, hook: Path = HOOK) -> None:
+    def __init__(self, card: str, hook: Path = HOOK, wish: str | None = None) -> None:
         self.card = card
         self.lease: Lease | None = None
+        self.lease_ends_at_s = math.inf
         self.asked_at_s = time.monotonic()
         self.wrong: str | None = None
         self._rest = b""
@@ -67,14 +72,31 @@ class Client:
         asked = (SERVER_OPTION, KEY_OPTION, _ROUTES_OPTION, 26)
         options = [word for number in asked for word in ("-O", str(number))]
         timing = ["-t", str(_ASKS), "-T", str(_APART_S), "-A", str(_REST_S)]
-        self._child = subprocess.Popen(
-            [busybox, "udhcpc", "-f", "-i", card, "-s", str(hook), "-V", "ahc", *timing, *options],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            preexec_fn=_die_with_parent(os.getpid()),
-        )
+        wishes = ["-r", wish] if wish is not None else []
+        try:
+            self._child = subprocess.Popen(
+                [
+                    busybox,
+                    "udhcpc",
+                    "-f",
+                    "-i",
+                    card,
+                    "-s",
+                    str(hook),
+                    "-V",
+                    "ahc",
+                    *timing,
+                    *options,
+                    *wishes,
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+                preexec_fn=_die_with_parent(os.getpid()),
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            raise ProgramFailed("udhcpc", f"cannot be started: {error}") from error
         assert self._child.stdout is not None
         self._output: int = self._child.stdout.fileno()
         os.set_blocking(self._output, False)
@@ -105,6 +127,8 @@ class Client:
         event = said.get("event")
         if event in ("bound", "renew"):
             self.lease, self.wrong = read_lease(said)
+            lasts_s = self.lease.lease_s if self.lease is not None else None
+            self.lease_ends_at_s = math.inf if lasts_s in (None, _FOR_EVER) else time.monotonic() + lasts_s
         elif event in ("nak", "leasefail"):
             self.wrong = {"nak": "the DHCP server says no"}.get(event)
         elif event == "deconfig":

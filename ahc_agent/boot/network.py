@@ -3,6 +3,7 @@ routes."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,6 +20,10 @@ from ahc_agent.errors import AhcError, ProgramError
 #: A card takes some seconds to find its carrier; a switch port half a minute until it passes anything.
 _CARRIER_PATIENCE_S = 8.0
 _SAY_FIRST_S, _SAY_MOST_S = 10.0, 320.0
+#: Addresses and routes that the kernel would not take are tried again.
+_RETRY_FIRST_S, _RETRY_MOST_S = 1.0, 320.0
+#: A DHCP client that cannot be started is not tried at every turn.
+_ASK_AGAIN_S = 20.0
 #: So long addresses that name no card are kept for the card that the machine booted from, whose driver may come last.
 _BOOT_CARD_PATIENCE_S = 30.0
 
@@ -32,7 +37,11 @@ _CHECK_DHCP = (
 
 @dataclass(slots=True)
 class _State:
-    """What is known of one card. ``static``: the operator's address for it; ``gone``: it is not there at the moment."""
+    """What is known of one card. ``static``: the operator's address for it; ``gone``: it is not there at the moment.
+
+    ``wanted`` is the address that it should have, ``place`` that which it has, ``leavings`` are old ones that could not be taken
+    back yet. ``lease_ends_at_s``: of the lease before the one that is being asked for.
+    """
 
     number: int
     card: Card
@@ -40,7 +49,14 @@ class _State:
     static: Static | None = None
     gone: bool = False
     client: Client | None = None
+    lease_ends_at_s: float = math.inf
+    ask_at_s: float = 0.0
+    wanted: Place | None = None
+    whence: str = ""
     place: Place | None = None
+    leavings: list[Place] = field(default_factory=list)
+    retry_at_s: float = math.inf
+    retry_pause_s: float = _RETRY_FIRST_S
     say_at_s: float = 0.0
     pause_s: float = _SAY_FIRST_S
     told: set[str] = field(default_factory=set)
@@ -92,6 +108,13 @@ class Network:
         """What a DHCP server said in one of our options; the preferred card's word first."""
         return next((text for lease in self.leases() if (text := lease.text(number))), None)
 
+    def ask_again(self) -> None:
+        """Ask all DHCP servers anew, as if the machine had just started: they may have another word for us by now, or be others.
+        Addresses stay meanwhile, for as long as their leases last."""
+        for state in self._in_order():
+            if state.client is not None and state.client.lease is not None:
+                self._ask(state)
+
     def close(self) -> None:
         for state in self._states.values():
             if state.client is not None:
@@ -111,6 +134,11 @@ class Network:
         for state in self._in_order():
             if state.client is not None and state.client.heard():
                 self._take(state, state.client.lease)
+            if now >= state.lease_ends_at_s:
+                state.lease_ends_at_s = math.inf
+                self._take(state, None)
+            if now >= state.retry_at_s:
+                self._apply(state)
             self._complain(state, now)
         if now >= self._say_at_s:
             self._say_at_s = now + _SAY_MOST_S
@@ -138,7 +166,7 @@ class Network:
                 )
                 state.say_at_s = now + _SAY_FIRST_S
             state.card = card
-            if card.carrier and state.client is None and self._asks(card):
+            if card.carrier and state.client is None and self._asks(card) and now >= state.ask_at_s:
                 self._ask(state)
 
     def _begin(self, state: _State) -> None:
@@ -161,12 +189,8 @@ class Network:
         self._console.trouble(f"{_name(state.card)}: is gone", "The card may be broken")
         if state.client is not None:
             state.client.close()
-        if state.place is not None:
-            try:
-                routes.forget_gone(state.place)
-            except ProgramError as error:
-                self._console.trouble(f"{_name(state.card)}: {error}")
-        state.gone, state.client, state.place = True, None, None
+        state.gone, state.client, state.lease_ends_at_s = True, None, math.inf
+        self._settle(state, None)
         state.pause_s = _SAY_FIRST_S
 
     def _number(self, card: Card) -> int:
@@ -199,34 +223,59 @@ class Network:
         return which in ("dhcp", "all") or card.is_called(which)
 
     def _ask(self, state: _State) -> None:
+        """Ask for an address, or for the one that the card has once more; that stays until its lease ends."""
+        before, state.client = state.client, None
+        wish = None
+        if before is not None:
+            before.close()
+            if before.lease is not None:
+                wish, state.lease_ends_at_s = str(before.lease.address.ip), before.lease_ends_at_s
         try:
-            state.client = Client(state.card.name, self._hook)
+            state.client = Client(state.card.name, self._hook, wish)
         except AhcError as error:
             self._console.trouble(f"{_name(state.card)}: {error}")
+            state.ask_at_s = self._clock() + _ASK_AGAIN_S
 
     def _take(self, state: _State, lease: Lease | None) -> None:
         """A new lease, or the end of one."""
         if lease is None:
+            if state.wanted is not None:
+                self._console.trouble(f"{_name(state.card)}: its lease has ended", _CHECK_DHCP)
             self._settle(state, None)
             return
+        state.lease_ends_at_s = math.inf  # udhcpc watches over that of its own
         place = Place(state.card.name, state.number, lease.address, lease.gateway, lease.mtu)
         self._settle(state, place, f" from DHCP server {lease.server}" if lease.server else " by DHCP")
         self._serve_names()
 
     def _settle(self, state: _State, place: Place | None, whence: str = "") -> None:
         """Give a card its address, or take it away."""
-        if place == state.place:
+        if place == state.wanted:
             return
+        if state.wanted is not None:
+            state.leavings.append(state.wanted)
+        state.leavings = [each for each in state.leavings if each != place]
+        state.wanted, state.whence, state.retry_pause_s = place, whence, _RETRY_FIRST_S
+        self._apply(state)
+
+    def _apply(self, state: _State) -> None:
+        """Have the kernel do what is wanted; what it does not do is tried again. An address that is there is of use also where
+        one of its routes is not."""
+        place = state.wanted
         try:
-            routes.change(state.place, place)
+            routes.change(state.leavings, place)
+            state.leavings.clear()
+            state.retry_at_s = math.inf
         except ProgramError as error:
-            self._console.trouble(f"{_name(state.card)}: {place.address if place else 'no address'}: {error}")
-        state.place = place
-        if place is not None:
-            way = f", gateway {place.gateway}" if place.gateway is not None else ", no gateway"
-            self._console.say("network", f"{_name(state.card)}: address {place.address}{whence}{way}")
-        else:
-            self._console.trouble(f"{_name(state.card)}: its lease has ended", _CHECK_DHCP)
+            pause_s, state.retry_pause_s = state.retry_pause_s, min(2 * state.retry_pause_s, _RETRY_MOST_S)
+            state.retry_at_s = self._clock() + pause_s
+            self._console.trouble(f"{_name(state.card)}: {error}", f"It is tried again in {pause_s:.0f} s")
+        before, state.place = state.place, place if place is not None and routes.is_there(place) else None
+        if state.place is not None and state.place != before:
+            way = f", gateway {state.place.gateway}" if state.place.gateway is not None else ", no gateway"
+            self._console.say(
+                "network", f"{_name(state.card)}: address {state.place.address}{state.whence}{way}"
+            )
 
     def _serve_names(self) -> None:
         """Name servers of all leases and of the operator."""
@@ -247,8 +296,6 @@ class Network:
         name = _name(state.card)
         if state.client is not None and not state.client.alive():
             self._console.trouble(f"{name}: udhcpc has ended; it is started again")
-            state.client.close()
-            state.client = None
             self._ask(state)
         elif not state.card.carrier and (state.place is None or state.static is not None):
             self._without_carrier(state, name)

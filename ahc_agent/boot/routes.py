@@ -8,11 +8,14 @@ chosen by a rule on the source address, and a card answers only to ARP requests 
 
 from __future__ import annotations
 
+import re
+import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ahc_agent.boot.arguments import Address, Interface
+from ahc_agent.errors import ProgramFailed
 from ahc_agent.programs import run
 
 _SYSCTL = Path("/proc/sys/net/ipv4/conf")
@@ -22,6 +25,14 @@ _SETTINGS = {"arp_ignore": "1", "arp_announce": "2", "rp_filter": "2"}
 #: Tables and rules of the cards, in the order of ``Place.number``; below the rules of main (32766).
 _FIRST_TABLE, _FIRST_RULE = 1000, 1000
 _TIME_LIMIT_S = 20.0
+_FAILED = re.compile(r"Command failed -:(\d+)")
+_SHOWN = 400
+#: The kernel's words for a part that is not there any more (its card may be gone as well), and for a rule that is there already.
+_GONE = re.compile(
+    r"No such (process|device|file or directory)|Cannot assign requested address|Cannot find device .*|FIB table does not exist"
+    r"|(ipv[46]: )?[Aa]ddress not found"
+)
+_THERE = re.compile("File exists")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,23 +79,51 @@ def undo(place: Place) -> list[str]:
     return [*lines, f"address delete {place.address} dev {card}"]
 
 
-def change(before: Place | None, after: Place | None) -> None:
-    """Give a card its address, or take it away, or both. Raises ProgramError that tells the last command that failed."""
-    if before is not None:
-        _apply(undo(before), before.address.version)
+def change(before: Iterable[Place], after: Place | None) -> None:
+    """Take a card's old addresses away, and give it a new one. What is gone, or there, already is no failure: it can all be done
+    again.
+
+    Raises ProgramError that tells which commands failed; all others are done.
+    """
+    wrong = [sentence for place in before for sentence in _apply(undo(place), place.address.version, _GONE)]
     if after is not None:
-        _apply(commands(after), after.address.version)
+        wrong += _apply(commands(after), after.address.version, _THERE)
+    if wrong:
+        raise ProgramFailed("ip", "; ".join(wrong)[:_SHOWN])
 
 
-def forget_gone(place: Place) -> None:
-    """Take back what stays of a card that is not there any more: its rule. Raises ProgramError."""
-    _apply(undo(place)[:1], place.address.version)
+def is_there(place: Place) -> bool:
+    """Whether the machine has the address, whatever else of it failed."""
+    family = socket.AF_INET if place.address.version == 4 else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as one:
+            one.bind((str(place.address.ip), 0))
+    except OSError:
+        return False
+    return True
 
 
-def _apply(lines: Sequence[str], version: int) -> None:
-    """One that fails does not keep the next from being done. The family must be said: rules do not tell it by the address."""
+def _apply(lines: Sequence[str], version: int, harmless: re.Pattern[str]) -> list[str]:
+    """Answers with what went wrong. One that fails does not keep the next from being done. The family must be said: rules do not
+    tell it by the address."""
     argv = ["ip", f"-{version}", "-force", "-batch", "-"]
-    run(argv, time_limit_s=_TIME_LIMIT_S, stdin=_batch(lines))
+    done = run(argv, time_limit_s=_TIME_LIMIT_S, stdin=_batch(lines), ok_statuses=None)
+    return failures(lines, done.stderr.decode("utf-8", "replace"), harmless) if done.exit_status else []
+
+
+def failures(lines: Sequence[str], said: str, harmless: re.Pattern[str]) -> list[str]:
+    """What ``ip -batch`` said of the lines that failed: why, then ``Command failed -:LINE`` (iproute2, ``lib/utils.c``)."""
+    wrong, why = [], ""
+    for line in filter(None, map(str.strip, said.splitlines())):
+        if found := _FAILED.fullmatch(line):
+            number = int(found[1])
+            what = lines[number - 1] if 0 < number <= len(lines) else f"line {number}"
+            if not harmless.fullmatch(why):
+                wrong.append(f"{what}: {why or 'no reason was given'}")
+            why = ""
+        else:
+            why = line.removeprefix("RTNETLINK answers: ").removeprefix("Error: ").rstrip(".")
+    return [*wrong, why] if why else wrong
 
 
 def forget(cards: Sequence[str]) -> None:

@@ -10,30 +10,27 @@ import importlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from ahc_agent import __version__
 from ahc_agent.boot import clock, interfaces, kernel, routes
-from ahc_agent.boot.arguments import Arguments, Then, endpoint, key
+from ahc_agent.boot.arguments import Arguments, Then
 from ahc_agent.boot.console import Console
-from ahc_agent.boot.dhcp import HOOK, KEY_OPTION, SERVER_OPTION
+from ahc_agent.boot.dhcp import HOOK
 from ahc_agent.boot.ending import SENTENCES
 from ahc_agent.boot.hardware import Hardware
 from ahc_agent.boot.loop import Loop
 from ahc_agent.boot.network import Network
+from ahc_agent.boot.servers import Server, Servers
 from ahc_agent.boot.watchdog import Watchdog, arm
-from ahc_agent.errors import UsageError
+
+if TYPE_CHECKING:
+    from ahc_agent.agent import Agent
+    from ahc_agent.boot.companion import Beside
 
 RUN = Path("/run/ahc")
-#: How long a server is waited for that only DHCP could name, before that is said.
-_NAMED_WITHIN_S = 10.0
-_NAMED_MOST_S = 320.0
 #: In ``Powers.run``: there since the agent's first start; holds why the last one failed.
 STARTED = "started"
-_CHECK_OPTIONS = "Check the DHCP server's options 224 and 225"
-_CHECK_NAMED = (
-    "Boot with ahc.server= and ahc.key= (`ahc serve` prints both), or give DHCP options 224 and 225"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,40 +133,48 @@ class Boot:
             console.trouble(armed, "A machine that hangs is not started anew by itself")
 
     def _obey(self) -> Then:
-        """Join the server, and obey it until it says stop."""
-        from ahc_agent.agent import Agent, Settings
+        """Join the server, and obey it until it says stop; where it cannot be joined and another is named, that one."""
         from ahc_agent.boot.companion import Beside
-        from ahc_agent.identity import read_identity
-        from ahc_agent.wire.keys import load_or_create
 
-        found = self._find_server()
-        if found is None:
-            return self._give_up()
-        where, server_key = found
-        self._wait_for_hardware()
+        servers = Servers(self._arguments, self._console, self._loop, self._give_up_at_s)
         beside = Beside(
             self._console,
             self._loop.turn,
             self._addresses,
+            servers.turn,
             built_at_s=self._built_at_s,
             set_clock=clock.set_clock if self._powers.machine else None,
             give_up_at_s=self._give_up_at_s,
         )
+        while True:
+            server = servers.find()
+            if server is None:
+                return self._give_up()
+            self._wait_for_hardware()
+            agent = self._agent(server, beside)
+            agent.run()
+            if beside.gave_up:
+                return self._give_up()
+            if not beside.moves:
+                break
+        if agent.stopped is None:
+            return "wait"  # a signal: init ends the machine, or a person the agent
+        return agent.stopped.then or self._arguments.on_success
+
+    def _agent(self, server: Server, beside: Beside) -> Agent:
+        from ahc_agent.agent import Agent, Settings
+        from ahc_agent.identity import read_identity
+        from ahc_agent.wire.keys import load_or_create
+
         settings = Settings(
-            endpoint=where,
-            server_key=server_key,
+            endpoint=server.endpoint,
+            server_key=server.key,
             keys=load_or_create(self._key_file),
             identity=read_identity(),
             spool=self._powers.run / "spool",
             session=self._arguments.session,
         )
-        agent = Agent(settings, beside.say, beside)
-        agent.run()
-        if beside.gave_up:
-            return self._give_up()
-        if agent.stopped is None:
-            return "wait"  # a signal: init ends the machine, or a person the agent
-        return agent.stopped.then or self._arguments.on_success
+        return Agent(settings, beside.say, beside)
 
     def _addresses(self, server: str | None) -> list[str]:
         """Where other agents reach this one: first that from which the server's IP address is reached."""
@@ -195,50 +200,6 @@ class Boot:
     def _wait_for_hardware(self) -> None:
         if self._hardware is not None:
             self._hardware.wait(self._loop.wait)
-
-    # ── the server ─────────────────────────────────────────────────────────────────────────────────
-
-    def _find_server(self) -> tuple[str, str] | None:
-        """Endpoint and key, as soon as there is an address from which to go there; None where patience ends before."""
-        arguments, network, console = self._arguments, self._loop.network, self._console
-        if arguments.server is not None and arguments.key is not None:
-            console.say("server", f"is {arguments.server}, by the kernel's arguments")
-            there = self._loop.wait(lambda: bool(network.places()), self._give_up_at_s)
-            return (arguments.server, arguments.key) if there else None
-        refused: set[tuple[str, str]] = set()
-        pause_s = _NAMED_WITHIN_S
-        while True:
-            say_at_s = time.monotonic() + pause_s
-            if self._give_up_at_s is not None:
-                say_at_s = min(say_at_s, self._give_up_at_s)
-            self._loop.wait(lambda: self._named(refused) is not None, say_at_s)
-            named = self._named(refused)
-            if named is not None:
-                try:
-                    found = endpoint(named[0]), key(named[1])
-                except UsageError as error:
-                    refused.add(named)
-                    console.trouble(f"DHCP names a server that cannot be one: {error}", _CHECK_OPTIONS)
-                    continue
-                console.say("server", f"is {found[0]}, by DHCP")
-                return found
-            if self._give_up_at_s is not None and time.monotonic() >= self._give_up_at_s:
-                return None
-            known = arguments.server or network.told(SERVER_OPTION)
-            console.trouble(
-                f"the key of {known} is not named" if known else "no server is named", _CHECK_NAMED
-            )
-            pause_s = min(2 * pause_s, _NAMED_MOST_S)
-
-    def _named(self, refused: set[tuple[str, str]]) -> tuple[str, str] | None:
-        """Endpoint and key as one DHCP server said them, that of the preferred card first, but for those that were refused; what
-        the kernel's arguments name is not asked of DHCP."""
-        for lease in self._loop.network.leases():
-            named = self._arguments.server or lease.text(SERVER_OPTION)
-            server_key = self._arguments.key or lease.text(KEY_OPTION)
-            if named and server_key and (named, server_key) not in refused:
-                return named, server_key
-        return None
 
 
 def who() -> str:
