@@ -16,10 +16,17 @@ from tests.conftest import REPOSITORY
 _PIP_PATIENCE = ("--no-input", "--disable-pip-version-check", "--retries", "2", "--timeout", "15")
 
 
-def peer(name: str, what: str, arguments: tuple[str, ...], works: Callable[[Path], bool]) -> Path:
+def peer(
+    name: str,
+    what: str,
+    arguments: tuple[str, ...],
+    works: Callable[[Path], bool],
+    bare: tuple[str, ...] = (),
+) -> Path:
     """The environment ``.venv-peers/NAME``; ``pip install ARGUMENTS`` makes it where it does not work (``works``: of its folder).
 
-    Skips the test where that cannot be done; ``what`` says what it would have been.
+    ``bare``: packages without what they say they need. Skips the test where that cannot be done; ``what`` says what it would have
+    been.
     """
     folder = REPOSITORY / ".venv-peers" / name
     if works(folder):
@@ -27,9 +34,11 @@ def peer(name: str, what: str, arguments: tuple[str, ...], works: Callable[[Path
     # What an installation that was cut short has left would stand in the way for ever.
     shutil.rmtree(folder, ignore_errors=True)
     try:
+        install = [str(folder / "bin" / "pip"), "install", "-q", *_PIP_PATIENCE]
         for command in (
             [sys.executable, "-m", "venv", str(folder)],
-            [str(folder / "bin" / "pip"), "install", "-q", *_PIP_PATIENCE, *arguments],
+            [*install, *arguments],
+            *([[*install, "--no-deps", *bare]] if bare else []),
         ):
             subprocess.run(command, check=True, timeout=600, capture_output=True, stdin=subprocess.DEVNULL)
     except (subprocess.SubprocessError, OSError) as error:

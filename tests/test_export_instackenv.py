@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import stat
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,9 @@ from ahc_server.commands.match_export import export
 from ahc_server.export import FORMATS, Drawn, Material
 from ahc_server.export.material import Document, read_registered
 from ahc_server.profiles.model import Matches
+from tests.conftest import REPOSITORY
 from tests.export_helpers import fleet, match, matches
+from tests.peer_helpers import peer, runs
 
 #: As a registration leaves it: TripleO's example, with what nobody knew yet as null.
 NODE: dict[str, Any] = {
@@ -149,14 +151,52 @@ def test_the_file_written_is_for_its_owner_alone_even_where_it_takes_the_place_o
     assert "s3cret" not in "".join(capsys.readouterr())
 
 
-def test_tripleo_itself_takes_the_filled_file() -> None:
-    nodes = pytest.importorskip("tripleo_common.utils.nodes", reason="tripleo-common is not installed")
+#: What tripleo-common says it needs can no longer be installed together; its validation imports these.
+TRIPLEO_NEEDS = (
+    "oslo.concurrency",
+    "oslo.utils",
+    "pbr",
+    "python-ironicclient",
+    "--constraint",
+    "constraints.txt",
+)
+TRIPLEO_VALIDATES = """
+import json, sys, warnings
+warnings.simplefilter("ignore")
+from tripleo_common import exception
+from tripleo_common.utils import nodes
+for each in json.load(sys.stdin):
+    try:
+        nodes.validate_nodes(each)
+        print(json.dumps([nodes.capabilities_to_dict(node["capabilities"]) for node in each]))
+    except exception.InvalidNode as error:
+        print(json.dumps(str(error)))
+"""
+
+
+def test_tripleo_itself_takes_the_filled_file_and_not_a_spoilt_one() -> None:
+    python = peer(
+        "tripleo",
+        "TripleO's validation",
+        TRIPLEO_NEEDS,
+        runs("import tripleo_common.utils.nodes"),
+        bare=("tripleo-common==18.0.0",),
+    )
     # The validation of the last release knows "ports" alone; "mac" is of older ones.
     node = {**NODE, "ports": [{"address": "52:54:00:00:01:01"}]}
     del node["mac"]
     filled = _nodes({"nodes": [node]})
-    nodes.validate_nodes(copy.deepcopy(filled))
-    assert nodes.capabilities_to_dict(filled[0]["capabilities"]) == {
-        "boot_mode": "uefi",
-        "profile": "control",
-    }
+    spoilt = [{**filled[0], "capabilities": "profile"}, {**filled[0], "cpus": 16}]
+    asked = json.dumps([filled, *([each] for each in spoilt)])
+    done = subprocess.run(
+        [python / "bin" / "python", "-c", TRIPLEO_VALIDATES],
+        input=asked,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    taken, capabilities, field = (json.loads(line) for line in done.stdout.splitlines())
+    assert taken == [{"boot_mode": "uefi", "profile": "control"}]
+    assert "Invalid capabilities: profile" in capabilities
+    assert "Unknown field cpus" in field
