@@ -158,7 +158,7 @@ TRIPLEO_NEEDS = (
     "pbr",
     "python-ironicclient",
     "--constraint",
-    "constraints.txt",
+    str(REPOSITORY / "constraints.txt"),
 )
 TRIPLEO_VALIDATES = """
 import json, sys, warnings
