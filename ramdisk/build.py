@@ -19,19 +19,18 @@ from pathlib import Path
 import msgspec
 
 from ahc_agent import __version__
-from ramdisk import archive, base, manifest, python, upper
+from ramdisk import archive, base, manifest, python, shelf, upper
 from ramdisk.contents import FLAVOURS
 from ramdisk.errors import BuildError, RecipeError
+from ramdisk.image import Image
 from ramdisk.manifest import Manifest, PackageLine
 from ramdisk.recipe import HERE, Recipe, fingerprint
 from ramdisk.tree import Tree, unpack
 
-FILES = ("vmlinuz", "initramfs", "manifest.json")
-
 #: Packed lower archives of one flavour that are kept: with and without options, say.
 _BASES_KEPT = 3
 #: Files here that have no part in the lower archive.
-_NOT_OF_BASE = ("__main__.py", "disk.py", "upper.py")
+_NOT_OF_BASE = ("__main__.py", "disk.py", "shelf.py", "upper.py")
 
 Say = Callable[[str], None]
 
@@ -69,9 +68,11 @@ def build(recipe: Recipe, say: Say, *, fresh: bool = False) -> Built:
         date, source = _source_date(tree)
         key = base_key(recipe, tree, date)
         whole_key = fingerprint(key, *upper.inputs(recipe))
-        before = manifest.load(recipe.target / "manifest.json")
-        if before is not None and before.key == whole_key and _still_there(recipe.target, before):
-            _publish(recipe)
+        there = recipe.target.resolve()
+        before = manifest.load(there / "manifest.json")
+        unchanged = before is not None and before.key == whole_key and _still_there(there, before)
+        if before is not None and unchanged and recipe.target.is_symlink():
+            shelf.show(recipe.out, recipe.flavour, there.name)
             return Built(recipe.target, before, False, time.monotonic() - started)
         with tempfile.TemporaryDirectory(dir=recipe.cache, prefix="work-") as work:
             lower, about = _base(recipe, tree, key, date, Path(work), say)
@@ -79,25 +80,22 @@ def build(recipe: Recipe, say: Say, *, fresh: bool = False) -> Built:
             agent = Path(work) / "agent.zst"
             image = upper.assemble(recipe, tree.path, date)
             archive.pack(image, agent, modified_unix_s=date, level=recipe.level)
-            made = _finish(recipe, tree, (lower, agent), about)
-        sizes = {**about.unpacked_bytes}
-        for part, size in image.sizes().items():
-            sizes[part] = sizes.get(part, 0) + size
-        result = Manifest(
-            flavour=recipe.flavour,
-            key=whole_key,
-            agent_version=__version__,
-            kernel_version=about.kernel_version,
-            source_date_unix_s=date,
-            source_date_from=source,
-            vmlinuz=manifest.artefact(made / "vmlinuz"),
-            initramfs=manifest.artefact(made / "initramfs"),
-            unpacked_bytes=dict(sorted(sizes.items())),
-            packages=about.packages,
-            wheels=tree.contents.wheels,
-        )
-        manifest.save(recipe.target / "manifest.json", result)
-        _publish(recipe)
+            made = _finish(Path(work) / "made", tree, (lower, agent), about)
+            result = Manifest(
+                flavour=recipe.flavour,
+                key=whole_key,
+                agent_version=__version__,
+                kernel_version=about.kernel_version,
+                source_date_unix_s=date,
+                source_date_from=source,
+                vmlinuz=manifest.artefact(made / "vmlinuz"),
+                initramfs=manifest.artefact(made / "initramfs"),
+                unpacked_bytes=_sizes(about, image),
+                packages=about.packages,
+                wheels=tree.contents.wheels,
+            )
+            manifest.save(made / "manifest.json", result)
+            shelf.put(made, recipe.out, recipe.flavour, whole_key)
     return Built(recipe.target, result, True, time.monotonic() - started)
 
 
@@ -127,27 +125,25 @@ def _base(recipe: Recipe, tree: Tree, key: str, date: int, work: Path, say: Say)
     return packed, about
 
 
-def _finish(recipe: Recipe, tree: Tree, archives: tuple[Path, Path], about: Base) -> Path:
-    recipe.target.mkdir(parents=True, exist_ok=True)
+def _finish(made: Path, tree: Tree, archives: tuple[Path, Path], about: Base) -> Path:
+    made.mkdir()
     kernel = tree.path / f"boot/vmlinuz-{about.kernel_version}"
     if not kernel.is_file():
         raise BuildError(f"{kernel} is missing from the tree; delete {tree.path.parent} and build anew")
-    fresh = recipe.target / ".initramfs"
-    with fresh.open("wb") as out:
+    with (made / "initramfs").open("wb") as out:
         for part in archives:
             with part.open("rb") as file:
                 shutil.copyfileobj(file, out, 1 << 20)
-    fresh.rename(recipe.target / "initramfs")
-    shutil.copyfile(kernel, recipe.target / ".vmlinuz")
-    (recipe.target / ".vmlinuz").rename(recipe.target / "vmlinuz")
-    return recipe.target
+    shutil.copyfile(kernel, made / "vmlinuz")
+    return made
 
 
-def _publish(recipe: Recipe) -> None:
-    """Show the flavour that was built last in ``out`` itself, for those who do not ask which."""
-    for name in FILES:
-        (recipe.out / name).unlink(missing_ok=True)
-        (recipe.out / name).hardlink_to(recipe.target / name)
+def _sizes(about: Base, upper_image: Image) -> dict[str, int]:
+    """By part, of both archives."""
+    sizes = {**about.unpacked_bytes}
+    for part, size in upper_image.sizes().items():
+        sizes[part] = sizes.get(part, 0) + size
+    return dict(sorted(sizes.items()))
 
 
 def _source_date(tree: Tree) -> tuple[int, str]:

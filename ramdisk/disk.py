@@ -75,7 +75,8 @@ def make(recipe: Recipe, disk: Disk, target: Path) -> Path:
         raise RecipeError("--arguments must be one line, without quotes and backslashes")
     if target.exists() and not target.is_file():
         raise RecipeError(f"{target} is no file: write into a file, and that to a stick by dd")
-    about = manifest.load(recipe.target / "manifest.json")
+    image = recipe.target.resolve()  # a build beside this one swaps the link, not what is in the folder
+    about = manifest.load(image / "manifest.json")
     if about is None:
         raise BuildError(
             f"there is no {recipe.flavour} image yet: python -m ramdisk build --flavour {recipe.flavour}"
@@ -83,7 +84,7 @@ def make(recipe: Recipe, disk: Disk, target: Path) -> Path:
     loaders = _loaders(recipe)
     with tempfile.TemporaryDirectory(dir=recipe.cache, prefix="disk-") as folder:
         work, date = Path(folder), about.source_date_unix_s
-        boot = _boot_partition(recipe, loaders, f"{CONSOLES} {disk.arguments}", work, date)
+        boot = _boot_partition(image, loaders, f"{CONSOLES} {disk.arguments}", work, date)
         export = _partition(
             work / "export.img", EXPORT_LABEL, max(disk.export_mib, _SMALLEST_MIB), _size_mib(boot)
         )
@@ -92,7 +93,7 @@ def make(recipe: Recipe, disk: Disk, target: Path) -> Path:
     return target
 
 
-def _boot_partition(recipe: Recipe, loaders: Path, arguments: str, work: Path, date: int) -> Path:
+def _boot_partition(built: Path, loaders: Path, arguments: str, work: Path, date: int) -> Path:
     tree = work / "boot"
     for place, source in (("EFI/BOOT/BOOTX64.EFI", _SHIM), ("EFI/BOOT/grubx64.efi", _GRUB)):
         (tree / place).parent.mkdir(parents=True, exist_ok=True)
@@ -105,7 +106,7 @@ def _boot_partition(recipe: Recipe, loaders: Path, arguments: str, work: Path, d
         (tree / place).parent.mkdir(parents=True, exist_ok=True)
         (tree / place).write_text(text)
     for name in ("vmlinuz", "initramfs"):
-        shutil.copyfile(recipe.target / name, tree / name)
+        shutil.copyfile(built / name, tree / name)
     size = sum(path.stat().st_size for path in tree.rglob("*") if path.is_file())
     image = _partition(work / "boot.img", BOOT_LABEL, max(size * 105 // 100 // _MIB + 4, _SMALLEST_MIB), 0)
     env = _environment(date)

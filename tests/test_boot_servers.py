@@ -77,7 +77,7 @@ def test_one_that_is_joined_stays_whatever_dhcp_says() -> None:
 def test_each_that_is_named_has_its_turn_before_dhcp_is_asked_again() -> None:
     wire = Wire([word(1), word(2), word(3)])
     servers = wire.servers()
-    tried = []
+    tried: list[Server | None] = []
     while len(tried) < 12:
         tried.append(servers.find())
         assert wire.moves(servers, 1000)

@@ -11,9 +11,11 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from ahc_agent.errors import CannotAnswer, UsageError
 from ahc_agent.programs import run
@@ -25,6 +27,8 @@ from ahc_server.netboot.values import Url, command_line, safe
 UPLOADS = "uploads"
 PLAN = "plan.json"
 SUMS = "SHA256SUMS"
+#: What `make ramdisk` leaves beside an image.
+MANIFEST = "manifest.json"
 IMAGE = (scripts.KERNEL, scripts.INITRAMFS)
 #: Where Debian's package ``ipxe`` puts its loaders.
 LOADERS = Path("/usr/lib/ipxe")
@@ -57,6 +61,17 @@ class Wanted:
     lan: Lan | None = None
     signer: Path | None = None
     loaders: Path = LOADERS
+
+
+class _File(msgspec.Struct, frozen=True):
+    sha256: str
+
+
+class _Manifest(msgspec.Struct, frozen=True):
+    """Of an image's manifest what is looked at here."""
+
+    vmlinuz: _File
+    initramfs: _File
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,14 +164,36 @@ def _scripts(line: str, wanted: Wanted) -> dict[str, bytes]:
 
 
 def _copy_image(folder: Path, image: Path) -> list[str]:
+    """Kernel and initramfs of one build: where they are links into a folder that a build swaps, that folder is looked up once.
+    Raises UsageError where one is missing, or where a manifest beside them says that they do not belong together."""
     for name in IMAGE:
         if not (image / name).is_file():
             raise UsageError(
                 f"{image / name} is not there: build the image (make ramdisk), or name its folder by --image"
             )
-    for name in IMAGE:
-        _copy(image / name, folder / name)
+    real = (image / scripts.KERNEL).resolve().parent
+    source = real if (real / scripts.INITRAMFS).is_file() else image
+    sums = _told_sums(source / MANIFEST)
+    with ExitStack() as whole:  # neither takes its place before both are copied
+        for name in IMAGE:
+            temporary = whole.enter_context(_appearing(folder / name))
+            shutil.copyfile(source / name, temporary)
+            if sums and _sum(temporary) != sums[name]:
+                raise UsageError(
+                    f"{source / name} is not the one of {source / MANIFEST}: build the image anew (make ramdisk)"
+                )
     return list(IMAGE)
+
+
+def _told_sums(manifest: Path) -> dict[str, str]:
+    """SHA-256 by file, of ``ahc.ramdisk/1``; none where there is no manifest. Raises UsageError where it is none."""
+    try:
+        told = msgspec.json.decode(manifest.read_bytes(), type=_Manifest)
+    except FileNotFoundError:
+        return {}
+    except msgspec.DecodeError as error:
+        raise UsageError(f"{manifest}: {error}; build the image anew (make ramdisk)") from error
+    return {scripts.KERNEL: told.vmlinuz.sha256, scripts.INITRAMFS: told.initramfs.sha256}
 
 
 def _copy_loaders(folder: Path, loaders: Path) -> tuple[list[str], list[str]]:
@@ -199,11 +236,12 @@ def _earlier(folder: Path) -> set[str]:
 
 def _sums(folder: Path, names: list[str]) -> bytes:
     """As ``sha256sum --check`` reads them."""
-    lines = []
-    for name in sorted(names):
-        with (folder / name).open("rb") as file:
-            lines.append(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {name}\n")
-    return "".join(lines).encode()
+    return "".join(f"{_sum(folder / name)}  {name}\n" for name in sorted(names)).encode()
+
+
+def _sum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _copy(source: Path, target: Path) -> None:
