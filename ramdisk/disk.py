@@ -21,7 +21,7 @@ from ramdisk.recipe import Recipe, fingerprint
 from ramdisk.tree import fetch
 
 BOOT_LABEL, EXPORT_LABEL = "AHCBOOT", "AHCEXPORT"
-CONSOLES = "loglevel=6 console=ttyS0,115200 console=tty0"
+CONSOLES = "loglevel=6 panic=30 console=ttyS0,115200 console=tty0"
 #: Measure without a server; the results are found on the second partition.
 DEFAULT_ARGUMENTS = "ahc.plan=standard"
 

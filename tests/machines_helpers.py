@@ -14,6 +14,7 @@ from ahc_server.session import Session
 from ahc_server.store import Store
 
 _CHECKOUT = Path(__file__).resolve().parent.parent
+OUT = _CHECKOUT / "ramdisk" / "out"
 
 #: How long a guest in software emulation may take from power-on to registered, on a busy machine.
 BOOT_S = 150.0
@@ -37,11 +38,18 @@ def session_of(store: Path, name: str) -> Session:
         return opened.load_session(name)
 
 
-def image(flavour: str) -> Path:
-    """The folder with ``vmlinuz`` and ``initramfs`` of a flavour, as `make ramdisk` builds it; up to date afterwards."""
+def image(flavour: str, *options: str, out: Path = OUT) -> Path:
+    """The folder with ``vmlinuz`` and ``initramfs`` of a flavour, as `make ramdisk` builds it; up to date afterwards.
+
+    ``options`` of the build, with a folder ``out`` of one's own: other tests boot the image without.
+    """
     need_machines()
+    if out != OUT:
+        out.mkdir()
+        (OUT / ".cache").mkdir(parents=True, exist_ok=True)
+        (out / ".cache").symlink_to(OUT / ".cache")
     built = subprocess.run(
-        [sys.executable, "-m", "ramdisk", "build", "--flavour", flavour],
+        [sys.executable, "-m", "ramdisk", "build", "--flavour", flavour, "--out", str(out), *options],
         cwd=_CHECKOUT,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -51,4 +59,4 @@ def image(flavour: str) -> Path:
     )
     if built.returncode:
         pytest.fail(f"the image {flavour!r} cannot be built:\n{built.stderr[-3000:]}")
-    return _CHECKOUT / "ramdisk" / "out" / flavour
+    return out / flavour

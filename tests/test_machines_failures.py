@@ -58,6 +58,21 @@ def test_a_machine_that_boots_before_the_server_joins_when_it_comes(tmp_path: Pa
         guest.wait_for("joined the server", BOOT_S, after_s=said.at_s)
 
 
+def test_a_machine_that_got_half_an_image_starts_anew_until_it_gets_a_whole_one(tmp_path: Path) -> None:
+    with site(tmp_path, image("virtual")) as here:
+        here.start_server()
+        here.start_netboot("--arg", "panic=3")
+        served = tmp_path / "netboot" / "initramfs"
+        whole = served.read_bytes()
+        served.write_bytes(whole[: len(whole) // 2])
+        guest = here.power_on(machine(1))
+        # No agent has started that could have told the kernel what to do.
+        said = guest.wait_for("Kernel panic - not syncing", BOOT_S)
+        assert "the agent follows" not in guest.text
+        served.write_bytes(whole)
+        guest.wait_for("joined the server", 2 * BOOT_S, after_s=said.at_s)
+
+
 def test_a_server_that_is_killed_and_a_machine_that_dies_in_the_middle_cost_nothing_else(
     tmp_path: Path,
 ) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from ahc_agent.wire.keys import fingerprint, load_or_create
 from ahc_agent.wire.tasks import read_tasks
-from ahc_server.netboot.folder import LOG_LEVEL
+from ahc_server.netboot.folder import LOG_LEVEL, PANIC
 from tests.import_helpers import Ahc
 from tests.netboot_helpers import HTTP, KEY, SERVER, image
 from tests.server_helpers import Stage
@@ -34,7 +34,7 @@ def test_the_key_is_that_of_the_stores_server(ahc: Ahc, source: Path, tmp_path: 
     key = load_or_create(tmp_path / "ahc.key", public_path=tmp_path / "ahc.pub", easy=True).public
     status, said, remarks = ahc("netboot", tmp_path / "out", "--image", source, *WHERE)
     assert status == 0, remarks
-    assert f"kernel arguments: {LOG_LEVEL} ahc.server={SERVER} ahc.key={key}\n" in said
+    assert f"kernel arguments: {LOG_LEVEL} {PANIC} ahc.server={SERVER} ahc.key={key}\n" in said
     assert f"key fingerprint: {fingerprint(key)}\n" in said
     assert f"ahc.key={key} " in (tmp_path / "out" / "boot.ipxe").read_text()
 
@@ -50,7 +50,7 @@ def test_a_plan_without_a_server_is_compiled_and_needs_no_key(ahc: Ahc, source: 
     status, said, remarks = ahc("netboot", tmp_path / "out", "--image", source, *options)
     assert status == 0, remarks
     line = f"ahc.plan={HTTP}/plan.json ahc.upload={HTTP}/uploads/ ahc.onsuccess=poweroff"
-    assert f"kernel arguments: {LOG_LEVEL} {line}\n" in said
+    assert f"kernel arguments: {LOG_LEVEL} {PANIC} {line}\n" in said
     plan = read_tasks((tmp_path / "out" / "plan.json").read_bytes(), "plan.json")
     assert plan.plan == "quick" and plan.tasks
     assert "network: a pair of machines is needed" in remarks

@@ -107,6 +107,7 @@ def test_every_boot_script_says_the_same_to_the_kernel(source: Path, tmp_path: P
     expected = [
         *[
             "loglevel=6",
+            "panic=30",
             "console=tty0",
             "console=ttyS0,115200",
             f"ahc.server={SERVER}",
@@ -121,7 +122,7 @@ def test_every_boot_script_says_the_same_to_the_kernel(source: Path, tmp_path: P
 
 def test_machines_that_join_nobody_are_told_no_key(source: Path, tmp_path: Path) -> None:
     written = folder.write(tmp_path / "out", wanted(source, server=None, key=None, plan=b"{}"))
-    assert written.command_line == f"loglevel=6 ahc.plan={HTTP}/plan.json"
+    assert written.command_line == f"loglevel=6 panic=30 ahc.plan={HTTP}/plan.json"
 
 
 @pytest.mark.parametrize("word", ["loglevel=7", "quiet", "ahc.debug=1"])
@@ -129,7 +130,14 @@ def test_how_much_the_kernel_says_is_the_operators_choice(source: Path, tmp_path
     written = folder.write(
         tmp_path / "out", wanted(source, server=None, key=None, plan=b"{}", arguments=(word,))
     )
-    assert written.command_line == f"ahc.plan={HTTP}/plan.json {word}"
+    assert written.command_line == f"panic=30 ahc.plan={HTTP}/plan.json {word}"
+
+
+def test_when_a_machine_starts_anew_after_a_panic_is_the_operators_choice(
+    source: Path, tmp_path: Path
+) -> None:
+    written = folder.write(tmp_path / "out", wanted(source, arguments=("panic=0",)))
+    assert [word for word in written.command_line.split() if "panic" in word] == ["panic=0"]
 
 
 @pytest.mark.parametrize("bad", ["a b", "x'y", "x${y}"])

@@ -10,12 +10,10 @@ from pathlib import Path
 from ahc_agent import programs
 
 _SYS = Path("/proc/sys")
-#: After a panic the machine starts anew, so late that a person can read the screen. An oops is one: what comes after it is no
-#: measurement. ``printk`` 4: the console shows the kernel's errors, not its news.
-_SETTINGS = {
-    "kernel/panic": "30",
-    "kernel/panic_on_oops": "1",
-}
+#: An oops is a panic: what comes after it is no measurement. ``printk`` 4: the console shows the kernel's errors, not its news.
+_SETTINGS = {"kernel/panic_on_oops": "1"}
+#: After a panic the machine starts anew, so late that a person can read the screen; where nobody has said when (``panic=``).
+_WHERE_ZERO = {"kernel/panic": "30"}
 _QUIET = {"kernel/printk": "4"}
 AGENT_OOM_SCORE, PROGRAMS_OOM_SCORE = -900, 500
 
@@ -23,10 +21,10 @@ AGENT_OOM_SCORE, PROGRAMS_OOM_SCORE = -900, 500
 def prepare(debug: bool) -> list[str]:
     """Answers with what could not be set, as sentences; what this kernel does not have is left out."""
     wrong = []
-    for name, value in (_SETTINGS | ({} if debug else _QUIET)).items():
+    for name, value in (_SETTINGS | _WHERE_ZERO | ({} if debug else _QUIET)).items():
         path = _SYS / name
         try:
-            if path.exists():
+            if path.exists() and (name not in _WHERE_ZERO or path.read_text().strip() == "0"):
                 path.write_text(value)
         except OSError as error:
             wrong.append(f"{path} cannot be set: {error.strerror}")

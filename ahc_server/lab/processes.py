@@ -45,12 +45,13 @@ def start(
     lab_id: str,
     *,
     place: Place | None = None,
+    stdin: int | None = None,
     stdout: int | None = None,
     stderr: int | None = None,
 ) -> Child:
     """Start a process of the lab in a session of its own; it dies with the thread that started it.
 
-    ``stdout`` and ``stderr`` are open descriptors; None is the lab's own. Raises ProgramFailed.
+    ``stdin``, ``stdout`` and ``stderr`` are open descriptors; None is nothing to read, and the lab's own. Raises ProgramFailed.
     """
     place = place or Place()
     parent = os.getpid()
@@ -70,7 +71,7 @@ def start(
     try:
         return subprocess.Popen(
             list(argv),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if stdin is None else stdin,
             stdout=stdout,
             stderr=stderr,
             env={**os.environ, MARK: lab_id},

@@ -41,6 +41,8 @@ _SIGN_LIMIT_S = 120.0
 #: The kernel's news go to its log and not to the console: at 115,200 bit/s they would hold up a boot for seconds. What warns, and
 #: the kernel's name, are shown (Documentation/admin-guide/kernel-parameters.txt, "loglevel").
 LOG_LEVEL = "loglevel=6"
+#: A kernel that finds no whole initramfs has no agent that would tell it to start anew. Debian's stand still for ever.
+PANIC = "panic=30"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,7 @@ def kernel_arguments(wanted: Wanted) -> str:
     chosen = {word.partition("=")[0] for word in wanted.arguments}
     arguments = [
         *([] if chosen & {"loglevel", "quiet", "debug", "ahc.debug"} else [LOG_LEVEL]),
+        *([] if "panic" in chosen else [PANIC]),
         *([f"console=tty0 console={wanted.console}"] if wanted.console else []),
         *([f"ahc.server={wanted.server}"] if wanted.server else []),
         *([f"ahc.key={wanted.key}"] if wanted.server and wanted.key else []),

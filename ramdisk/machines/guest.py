@@ -62,9 +62,15 @@ class Guest:
                 with path.open("wb") as file:
                     file.truncate(disk.size_mib << 20)
         self._lines: list[Line] = []
-        self._process, read = wire.start(
-            qemu.arguments(machine, self.taps, self._files, direct, screen=screen)
-        )
+        keys, self._keyboard = os.pipe()
+        try:
+            argv = qemu.arguments(machine, self.taps, self._files, direct, screen=screen)
+            self._process, read = wire.start(argv, keys)
+        except BaseException:
+            os.close(self._keyboard)
+            raise
+        finally:
+            os.close(keys)
         self.started_at_s = time.monotonic()
         self._reader = threading.Thread(target=self._read, args=(read,), daemon=True)
         self._reader.start()
@@ -120,6 +126,10 @@ class Guest:
             if card.limit_bits_per_s is not None:
                 self._wire.limit(tap, card.limit_bits_per_s)
 
+    def type(self, line: str) -> None:
+        """Type a line on the serial console. Raises OSError where the machine is off."""
+        os.write(self._keyboard, f"{line}\n".encode())
+
     def screenshot(self, path: Path) -> None:
         """The VGA screen as a PNG file (guests with ``screen`` only)."""
         self.order("screendump", filename=str(path), format="png")
@@ -150,6 +160,9 @@ class Guest:
         if self.running:
             self._process.send_signal(signal.SIGKILL)
         self._process.wait(_END_S)
+        if self._keyboard >= 0:
+            os.close(self._keyboard)
+            self._keyboard = -1
         self._reader.join(_END_S)
 
     def _read(self, descriptor: int) -> None:

@@ -26,7 +26,7 @@ class Direct:
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Where a guest's things stand; ``qmp`` is the monitor's socket. The serial port is QEMU's standard output."""
+    """Where a guest's things stand; ``qmp`` is the monitor's socket. The serial port is QEMU's standard input and output."""
 
     folder: Path
 

@@ -52,15 +52,16 @@ class Wire:
         """What to put before a command that is to run in the namespace."""
         return ["nsenter", f"--net={path_of(self.space)}", "--"]
 
-    def start(self, argv: Sequence[str]) -> tuple[processes.Child, int]:
+    def start(self, argv: Sequence[str], stdin: int | None = None) -> tuple[processes.Child, int]:
         """Start a program in the namespace; it dies with the thread that started it. Answers with it and an open descriptor, the
-        caller's to close, from which all that it says can be read. Raises ProgramFailed."""
+        caller's to close, from which all that it says can be read. ``stdin``: an open descriptor. Raises ProgramFailed."""
         read, write = os.pipe()
         try:
             child = processes.start(
                 argv,
                 f"machines-{os.getpid()}",
                 place=processes.Place(network=self.space),
+                stdin=stdin,
                 stdout=write,
                 stderr=write,
             )
