@@ -150,14 +150,17 @@ def test_where_no_sources_are_to_be_found_the_build_ends(tmp_path: Path) -> None
 def test_the_agent_is_installed_into_the_images_environment(builder: Path, tmp_path: Path) -> None:
     """What ``install.d`` does in the image, in an environment that stands for ironic-python-agent's."""
     hooks = bring(tmp_path, DIB_AHC_SOURCE=str(REPOSITORY))
+    script = hooks / "install.d" / "85-ahc-agent"
+    script.parent.mkdir()
+    shutil.copy(ELEMENT / "install.d" / script.name, script)
     venv, programs, configuration = tmp_path / "venv", tmp_path / "bin", tmp_path / "conf"
     programs.mkdir()
     run(sys.executable, "-m", "venv", "--system-site-packages", venv)
     try:
         run(
-            ELEMENT / "install.d" / "85-ahc-agent",
+            script,
             env={
-                "TMP_HOOKS_PATH": str(hooks),
+                "TMP_HOOKS_PATH": "/where/hooks/are/outside/of/the/image",
                 "DIB_AHC_VENV": str(venv),
                 "DIB_AHC_BIN": str(programs),
                 "DIB_AHC_CONF_DIR": str(configuration),
