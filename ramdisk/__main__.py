@@ -9,7 +9,7 @@ import click
 from ahc_agent.console import run_main
 from ramdisk.build import build as build_image
 from ramdisk.contents import FLAVOURS
-from ramdisk.disk import DEFAULT_ARGUMENTS, Disk
+from ramdisk.disk import DEFAULT_ARGUMENTS, Disk, manifest_of
 from ramdisk.disk import make as make_disk
 from ramdisk.recipe import LEVEL, OUT, Recipe, pair
 
@@ -127,6 +127,7 @@ def disk(target: Path, flavour: str, arguments: str, export_mib: int, out: Path)
     recipe = Recipe(flavour=flavour, out=out.resolve())
     made = make_disk(recipe, Disk(arguments=arguments, export_mib=export_mib), target)
     click.echo(f"{made.stat().st_size / 1e6:8.1f} MB  {made}")
+    click.echo(f"             {manifest_of(made)}")
 
 
 if __name__ == "__main__":

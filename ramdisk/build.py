@@ -30,7 +30,7 @@ from ramdisk.tree import Tree, unpack
 #: Packed lower archives of one flavour that are kept: with and without options, say.
 _BASES_KEPT = 3
 #: Files here that have no part in the lower archive.
-_NOT_OF_BASE = ("__main__.py", "disk.py", "shelf.py", "upper.py")
+_NOT_OF_BASE = ("__main__.py", "disk.py", "loaders.py", "shelf.py", "upper.py")
 
 Say = Callable[[str], None]
 

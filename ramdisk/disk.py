@@ -13,12 +13,14 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from ahc_agent.programs import run
-from ramdisk import manifest
-from ramdisk.contents import BOOT_PACKAGES
+from ramdisk import loaders, manifest
 from ramdisk.errors import BuildError, RecipeError
+from ramdisk.loaders import LoaderLine
+from ramdisk.manifest import Manifest, PackageLine
 from ramdisk.recipe import Recipe, fingerprint
-from ramdisk.tree import fetch
 
 BOOT_LABEL, EXPORT_LABEL = "AHCBOOT", "AHCEXPORT"
 CONSOLES = "loglevel=6 panic=30 console=ttyS0,115200 console=tty0"
@@ -31,8 +33,9 @@ _START_MIB = 1
 #: FAT32 wants 65,525 clusters at least; of the smallest, of one sector, these are 32 MiB. The rest is for file tables.
 _SMALLEST_MIB = 36
 _TIME_LIMIT_S = 300.0
-_SYSLINUX, _MBR = "usr/bin/syslinux", "usr/lib/syslinux/mbr/mbr.bin"
-_SHIM, _GRUB = "usr/lib/shim/shimx64.efi.signed", "usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed"
+_COPIED = ("EFI/BOOT/BOOTX64.EFI", "EFI/BOOT/grubx64.efi")
+MANIFEST = "manifest.json"
+SCHEMA = "ahc.ramdisk-disk/1"
 
 #: What GRUB takes as it is.
 _PLAIN = re.compile(r"[A-Za-z0-9_.,:/=+@%\-]+")
@@ -65,8 +68,20 @@ class Disk:
     export_mib: int = 64
 
 
+class Whole(msgspec.Struct, frozen=True, kw_only=True):
+    """What a disk is made of: ``ahc.ramdisk-disk/1``. ``packages`` are those of the ``loaders``; ``image`` tells its own."""
+
+    schema: str = SCHEMA
+    arguments: str
+    image: Manifest
+    loaders: tuple[LoaderLine, ...]
+    packages: tuple[PackageLine, ...]
+
+
 def make(recipe: Recipe, disk: Disk, target: Path) -> Path:
-    """Write the disk of a flavour that was built. The same image and arguments give the same bytes.
+    """Write the disk of a flavour that was built, and its manifest beside it (``manifest_of``).
+
+    The same image and arguments give the same bytes.
 
     Raises BuildError when that flavour was not built, RecipeError when the arguments cannot stand in one line, or where the
     target is there and no file.
@@ -81,23 +96,36 @@ def make(recipe: Recipe, disk: Disk, target: Path) -> Path:
         raise BuildError(
             f"there is no {recipe.flavour} image yet: python -m ramdisk build --flavour {recipe.flavour}"
         )
-    loaders = _loaders(recipe)
+    found = loaders.get(recipe.cache)
+    told = Whole(image=about, arguments=disk.arguments, loaders=found.files, packages=found.packages)
     with tempfile.TemporaryDirectory(dir=recipe.cache, prefix="disk-") as folder:
         work, date = Path(folder), about.source_date_unix_s
-        boot = _boot_partition(image, loaders, f"{CONSOLES} {disk.arguments}", work, date)
+        boot = _boot_partition(image, found.root, told, work, date)
         export = _partition(
             work / "export.img", EXPORT_LABEL, max(disk.export_mib, _SMALLEST_MIB), _size_mib(boot)
         )
-        whole = _assemble(work / "disk.img", loaders, boot, export)
+        whole = _assemble(work / "disk.img", found.root, boot, export)
         shutil.move(whole, target)
+        manifest_of(target).write_bytes(_text(told))
     return target
 
 
-def _boot_partition(built: Path, loaders: Path, arguments: str, work: Path, date: int) -> Path:
+def manifest_of(target: Path) -> Path:
+    """Where a disk's manifest stands beside it; the same is on its first partition."""
+    return target.with_name(f"{target.name}.{MANIFEST}")
+
+
+def _text(told: Whole) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n"
+
+
+def _boot_partition(built: Path, root: Path, told: Whole, work: Path, date: int) -> Path:
     tree = work / "boot"
-    for place, source in (("EFI/BOOT/BOOTX64.EFI", _SHIM), ("EFI/BOOT/grubx64.efi", _GRUB)):
+    arguments = f"{CONSOLES} {told.arguments}"
+    for place in _COPIED:
         (tree / place).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(loaders / source, tree / place)
+        shutil.copyfile(root / loaders.FILES[place][0], tree / place)
+    (tree / MANIFEST).write_bytes(_text(told))
     texts = {
         "syslinux/syslinux.cfg": _SYSLINUX_CONFIGURATION.format(arguments=arguments),
         "EFI/debian/grub.cfg": grub_configuration(arguments),
@@ -115,7 +143,7 @@ def _boot_partition(built: Path, loaders: Path, arguments: str, work: Path, date
         time_limit_s=_TIME_LIMIT_S,
         env=env,
     )
-    argv = [str(loaders / _SYSLINUX), "--directory", "/syslinux", "--install", str(image)]
+    argv = [str(root / loaders.SYSLINUX), "--directory", "/syslinux", "--install", str(image)]
     run(argv, time_limit_s=_TIME_LIMIT_S, env=env)
     return image
 
@@ -137,7 +165,7 @@ def _partition(image: Path, label: str, size_mib: int, before_mib: int) -> Path:
     return image
 
 
-def _assemble(whole: Path, loaders: Path, boot: Path, export: Path) -> Path:
+def _assemble(whole: Path, root: Path, boot: Path, export: Path) -> Path:
     starts = (_START_MIB, _START_MIB + _size_mib(boot))
     with whole.open("wb") as file:
         file.truncate((starts[1] + _size_mib(export) + 1) * _MIB)
@@ -148,24 +176,12 @@ def _assemble(whole: Path, loaders: Path, boot: Path, export: Path) -> Path:
     )
     run(["sfdisk", "--quiet", str(whole)], time_limit_s=_TIME_LIMIT_S, stdin=table.encode())
     with whole.open("r+b") as file:
-        file.write((loaders / _MBR).read_bytes())
+        file.write((root / loaders.MBR).read_bytes())
         for start, image in zip(starts, (boot, export), strict=True):
             file.seek(start * _MIB)
             with image.open("rb") as source:
                 shutil.copyfileobj(source, file, _MIB)
     return whole
-
-
-def _loaders(recipe: Recipe) -> Path:
-    """The boot loaders' packages, unpacked and not installed: their scripts would set up this machine's own boot."""
-    folder = recipe.cache / f"loaders-{fingerprint(BOOT_PACKAGES)}"
-    if not folder.is_dir():
-        fresh = folder.with_suffix(".new")
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir(parents=True)
-        fetch(fresh / "root", list(BOOT_PACKAGES), fresh / "debs")
-        fresh.rename(folder)
-    return folder / "root"
 
 
 def _size_mib(image: Path) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shlex
@@ -12,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from ramdisk.disk import BOOT_LABEL, EXPORT_LABEL, Disk, grub_configuration, make
+from ramdisk import loaders
+from ramdisk.debian import Package
+from ramdisk.disk import BOOT_LABEL, EXPORT_LABEL, Disk, grub_configuration, make, manifest_of
 from ramdisk.errors import BuildError, RecipeError
 from ramdisk.recipe import Recipe
 from tests.machines_helpers import image
@@ -55,6 +58,12 @@ def test_what_is_no_file_is_never_written_to(tmp_path: Path) -> None:
     os.mkfifo(device)
     with pytest.raises(RecipeError, match="no file"):
         make(Recipe(out=tmp_path), Disk(), device)
+
+
+def package(name: str, *files: str) -> Package:
+    return Package(
+        name=name, deb="", version="1", source=name, sha256="0" * 64, made_unix_s=0, files=files, settings=()
+    )
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +128,49 @@ def test_both_partitions_are_sound_and_labelled(disk: Path, tmp_path: Path) -> N
         assert f'LABEL="{label}"' in run("blkid", "-p", alone)
         run("fsck.vfat", "-n", alone)
         assert int.from_bytes(alone.read_bytes()[28:32], "little") == table["start"], "hidden sectors"
+
+
+def test_loaders_are_told_with_package_licence_and_sum(tmp_path: Path) -> None:
+    packages = []
+    for place, (source, _) in loaders.FILES.items():
+        (tmp_path / source).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / source).write_text(place)
+        packages.append(package(source.split("/")[2], source))
+    copyright = tmp_path / "usr/share/doc/shim/copyright"
+    copyright.parent.mkdir(parents=True)
+    copyright.write_text(
+        "Format: https://www.debian.org/doc/copyright-format/1.0/\n\nLicense: BSD-2-Clause\n"
+    )
+    found = loaders.describe(tmp_path, [*packages, package("unused", "usr/bin/unused")])
+    assert {line.place for line in found.files} == set(loaders.FILES)
+    [shim] = [line for line in found.files if line.place == "EFI/BOOT/BOOTX64.EFI"]
+    assert (shim.package, run("sha256sum", tmp_path / shim.source).split()[0]) == ("shim", shim.sha256)
+    assert {line.name: line.licences for line in found.packages} == {
+        "grub": ("see copyright",),
+        "shim": ("BSD-2-Clause",),
+        "syslinux": ("see copyright",),
+    }
+    with pytest.raises(BuildError, match="shimx64"):
+        loaders.describe(tmp_path, packages[1:])
+
+
+@pytest.mark.machines
+def test_the_manifest_beside_the_disk_and_on_it_tells_image_and_loaders(disk: Path) -> None:
+    beside = manifest_of(disk).read_text()
+    assert run("mtype", "-i", partition(disk, 1), "::/manifest.json") == beside
+    told = json.loads(beside)
+    assert (told["schema"], told["image"]["schema"]) == ("ahc.ramdisk-disk/1", "ahc.ramdisk/1")
+    assert told["arguments"] == ARGUMENTS
+    names = {line["name"] for line in told["packages"]}
+    assert names == {"grub-efi-amd64-signed", "shim-signed", "syslinux", "syslinux-common"}
+    assert all(
+        line["version"] and line["licences"] and len(line["sha256"]) == 64 for line in told["packages"]
+    )
+    [grub] = [line for line in told["loaders"] if line["place"] == "EFI/BOOT/grubx64.efi"]
+    on_disk = subprocess.run(
+        ["mtype", "-i", partition(disk, 1), "::/EFI/BOOT/grubx64.efi"], capture_output=True, check=True
+    ).stdout
+    assert hashlib.sha256(on_disk).hexdigest() == grub["sha256"]
 
 
 @pytest.mark.machines
