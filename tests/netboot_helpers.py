@@ -44,6 +44,22 @@ def image(folder: Path, size: int = 300_000) -> Path:
     return folder
 
 
+#: What a certificate must say of itself for iPXE to take what it signs.
+MAY_SIGN = ("keyUsage=critical,digitalSignature", "extendedKeyUsage=codeSigning")
+
+
+def signer(where: Path, *extensions: str) -> Path:
+    """Key and self-signed certificate in one file, as docs/netboot.md makes them."""
+    key, certificate, both = where / "key.pem", where / "ca.crt", where / "signer.pem"
+    tool(
+        *["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=boot images"],
+        *[word for each in extensions for word in ("-addext", each)],
+        *["-days", "2", "-keyout", str(key), "-out", str(certificate)],
+    )
+    both.write_text(certificate.read_text() + key.read_text())
+    return both
+
+
 @dataclass(frozen=True)
 class Place:
     """A namespace."""

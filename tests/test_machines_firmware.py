@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from ahc_server.lab import processes
+from ramdisk.machines.hardware import machine as hardware
 from ramdisk.machines.site import Site, site
 from tests.machines_helpers import BOOT_S, image
-from tests.netboot_helpers import tool
+from tests.netboot_helpers import MAY_SIGN, signer
 
 pytestmark = [pytest.mark.root, pytest.mark.machines, pytest.mark.timeout(900)]
 
@@ -118,18 +119,10 @@ def fingerprint_of(here: Site) -> str:
     return fingerprint(here.key)
 
 
-def test_an_ipxe_that_does_not_trust_the_signer_starts_nothing(tmp_path: Path) -> None:
-    both = tmp_path / "signer.pem"
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    tool(
-        *["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=boot", "-days", "2"],
-        *["-keyout", str(key), "-out", str(certificate)],
-    )
-    both.write_text(certificate.read_text() + key.read_text())
+def test_an_ipxe_that_does_not_trust_the_signer_starts_nothing_and_says_so(tmp_path: Path) -> None:
     with site(tmp_path, image("virtual")) as here:
         here.start_server()
-        netboot = here.start_netboot("--sign", str(both))
-        with machine(here, tmp_path, "-device", f"virtio-net-pci,netdev=net0,mac={MAC},bootindex=1"):
-            wait_for("fetched boot.ipxe", netboot.lines, BOOT_S)
-            time.sleep(5)  # an unsigned one has fetched the kernel by now
-        assert not [line for line in netboot.lines if "fetched vmlinuz" in line]
+        netboot = here.start_netboot("--sign", str(signer(tmp_path, *MAY_SIGN)))
+        guest = here.power_on(hardware(1))
+        guest.wait_for("nothing is started. The image is not signed by", BOOT_S)
+    assert not [line for line in netboot.lines if "fetched vmlinuz" in line]

@@ -1,4 +1,4 @@
-"""The folder that boots machines, as other programs read it: sha256sum, dnsmasq, GRUB, openssl, a kernel's command line."""
+"""The folder that boots machines, as other programs read it: sha256sum, dnsmasq, GRUB, a kernel's command line."""
 
 from __future__ import annotations
 
@@ -237,55 +237,3 @@ def test_the_example_starts_nothing_until_somebody_has_edited_it(source: Path, t
 def test_a_folder_whose_name_dnsmasq_would_not_take_is_refused(source: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="letters, digits"):
         folder.write(tmp_path / "a b,c", wanted(source))
-
-
-# ── signatures ─────────────────────────────────────────────────────────────────────────────────────
-
-needs_openssl = pytest.mark.skipif(find("openssl") is None, reason="openssl is not installed")
-
-
-@needs_openssl
-def test_a_signed_image_is_verified_before_it_starts(source: Path, tmp_path: Path) -> None:
-    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
-    tool(
-        *["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=boot", "-days", "2"],
-        *["-addext", "extendedKeyUsage=codeSigning", "-keyout", str(key), "-out", str(certificate)],
-    )
-    both = tmp_path / "both.pem"
-    both.write_text(certificate.read_text() + key.read_text())
-    out = tmp_path / "out"
-    written = folder.write(out, wanted(source, signer=both))
-    for name in ("vmlinuz", "initramfs"):
-        verify = [
-            "openssl",
-            "cms",
-            "-verify",
-            "-binary",
-            "-inform",
-            "DER",
-            "-purpose",
-            "any",
-            "-CAfile",
-            str(certificate),
-        ]
-        tool(*verify, "-in", str(out / f"{name}.sig"), "-content", str(out / name), "-out", "/dev/null")
-        assert f"{name}.sig" in written.files
-    lines = (out / "boot.ipxe").read_text().splitlines()
-    trust = lines.index("imgtrust --permanent || goto untrusted")
-    checks = [
-        lines.index(f"imgverify {name} ${{base}}/{name}.sig || goto untrusted")
-        for name in ("vmlinuz", "initramfs")
-    ]
-    assert trust < min(checks) and max(checks) < lines.index("boot || goto failed") and ":untrusted" in lines
-    # Without signatures nothing is said of trust, and old ones go away.
-    folder.write(out, wanted(source))
-    assert "imgverify" not in (out / "boot.ipxe").read_text() and not list(out.glob("*.sig"))
-
-
-@needs_openssl
-def test_a_file_that_cannot_sign_is_said(source: Path, tmp_path: Path) -> None:
-    from ahc_agent.errors import ProgramFailed
-
-    (tmp_path / "no.pem").write_text("no key")
-    with pytest.raises(ProgramFailed, match="openssl"):
-        folder.write(tmp_path / "out", wanted(source, signer=tmp_path / "no.pem"))

@@ -18,9 +18,8 @@ from pathlib import Path
 import msgspec
 
 from ahc_agent.errors import CannotAnswer, UsageError
-from ahc_agent.programs import run
 from ahc_agent.wire.keys import fingerprint
-from ahc_server.netboot import readme, scripts
+from ahc_server.netboot import readme, scripts, signing
 from ahc_server.netboot.dnsmasq import BIOS_LOADER, SCRIPT, UEFI_LOADER, Lan, configuration
 from ahc_server.netboot.values import Url, command_line, safe
 
@@ -35,8 +34,6 @@ LOADERS = Path("/usr/lib/ipxe")
 
 #: What an earlier folder may have had and this one has not.
 _SOMETIMES = {BIOS_LOADER, UEFI_LOADER, PLAN, *(f"{name}.sig" for name in IMAGE)}
-
-_SIGN_LIMIT_S = 120.0
 
 #: The kernel's news go to its log and not to the console: at 115,200 bit/s they would hold up a boot for seconds. What warns, and
 #: the kernel's name, are shown (Documentation/admin-guide/kernel-parameters.txt, "loglevel").
@@ -210,21 +207,10 @@ def _copy_loaders(folder: Path, loaders: Path) -> tuple[list[str], list[str]]:
 
 
 def _sign(folder: Path, signer: Path) -> list[str]:
-    """Detached CMS signatures as ``imgverify`` reads them (https://ipxe.org/crypto)."""
+    signing.check(signer)
     for name in IMAGE:
         with _appearing(folder / f"{name}.sig") as target:
-            argv = [
-                "openssl",
-                "cms",
-                "-sign",
-                "-binary",
-                "-noattr",
-                "-outform",
-                "DER",
-                "-in",
-                str(folder / name),
-            ]
-            run([*argv, "-signer", str(signer), "-out", str(target)], time_limit_s=_SIGN_LIMIT_S)
+            signing.sign(folder / name, signer, target)
     return [f"{name}.sig" for name in IMAGE]
 
 

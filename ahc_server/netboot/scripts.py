@@ -39,8 +39,9 @@ def ipxe(script: Script) -> str:
     if script.signed:
         untrusted = f"""
 :untrusted
-echo {TITLE}: the image is not signed by whom this iPXE trusts, or this iPXE cannot check it
-echo Nothing is started. Make a new image, or boot an iPXE that was built to trust its signer.
+echo {TITLE}: nothing is started. The image is not signed by
+echo whom this iPXE trusts, or this iPXE cannot check it. Sign the image, or
+echo boot an iPXE that was built to trust its signer.
 prompt Press a key to start over
 imgfree
 goto start
