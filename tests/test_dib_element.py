@@ -153,6 +153,7 @@ def test_the_agent_is_installed_into_the_images_environment(builder: Path, tmp_p
     script = hooks / "install.d" / "85-ahc-agent"
     script.parent.mkdir()
     shutil.copy(ELEMENT / "install.d" / script.name, script)
+    before = {*hooks.rglob("*")}
     venv, programs, configuration = tmp_path / "venv", tmp_path / "bin", tmp_path / "conf"
     programs.mkdir()
     run(sys.executable, "-m", "venv", "--system-site-packages", venv)
@@ -173,4 +174,5 @@ def test_the_agent_is_installed_into_the_images_environment(builder: Path, tmp_p
             pytest.skip("without a network the agent's own dependencies cannot be installed")
         raise
     assert run(programs / "ahc-agent", "--version").startswith("ahc-agent")
+    assert {*hooks.rglob("*")} == before, "in the image the hooks can only be read"
     assert (configuration / "ahc.conf").read_text() == "[DEFAULT]\ninspection_collectors = default,logs,ahc\n"
