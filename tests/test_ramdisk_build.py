@@ -31,12 +31,14 @@ KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGJ1aWxkZXI= who@where\n"
 
 #: Drivers that servers have, one for each vendor and kind: whoever changes the tables sees what would be lost.
 SERVER_MODULES = (
-    "8021q", "aacraid", "ahci", "amd64_edac", "atlantic", "be2net", "bnx2x", "bnxt_en", "bonding", "coretemp",
-    "cxgb4", "e1000e", "ena", "hpsa", "hpwdt", "i40e", "i6300esb", "iTCO_wdt", "ice", "igb", "igc",
-    "ipmi_devintf", "ipmi_si", "ipmi_ssif", "ipmi_watchdog", "ixgbe", "k10temp", "lpfc", "megaraid_sas",
-    "mlx4_en", "mlx5_core", "mpt3sas", "msr", "mtip32xx", "nfp", "nls_ascii", "nls_cp437", "nls_iso8859_1", "nvme", "qede",
-    "qla2xxx", "r8169", "sb_edac", "sd_mod", "sfc", "sg", "skx_edac", "smartpqi", "softdog", "sr_mod", "tg3",
-    "uas", "usb_storage", "usbhid", "vfat", "virtio_blk", "virtio_net", "virtio_scsi", "vmxnet3", "xhci_pci",
+    "8021q", "aacraid", "ahci", "amd64_edac", "atlantic", "be2net", "bnx2x", "bnxt_en", "bonding",
+    "coretemp", "cxgb4", "device_dax", "e1000e", "ena", "hfi1", "hpsa", "hpwdt", "i40e", "i6300esb",
+    "iTCO_wdt", "ib_ipoib", "ice", "igb", "igc", "ipmi_devintf", "ipmi_si", "ipmi_ssif", "ipmi_watchdog",
+    "ixgbe", "k10temp", "lpfc", "megaraid_sas", "mlx4_en", "mlx4_ib", "mlx5_core", "mlx5_ib", "mpt3sas",
+    "msr", "mtip32xx", "nd_pmem", "nfp", "nls_ascii", "nls_cp437", "nls_iso8859_1", "nvme", "qede",
+    "qla2xxx", "r8169", "sb_edac", "sd_mod", "sfc", "sg", "skx_edac", "smartpqi", "softdog", "sr_mod",
+    "tg3", "uas", "usb_storage", "usbhid", "vfat", "virtio_blk", "virtio_net", "virtio_scsi", "vmxnet3",
+    "xhci_pci",
 )  # fmt: skip
 VIRTUAL_MODULES = (
     "8021q", "ena", "hv_netvsc", "nls_ascii", "sd_mod", "softdog", "vfat", "virtio_blk", "virtio_net",

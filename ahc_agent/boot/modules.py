@@ -21,6 +21,8 @@ _DEVICES = Path("/sys/devices")
 _TIME_LIMIT_S = 300.0
 #: No names lead to these, and they make devices that the inventory reads.
 UNANNOUNCED = ("af_packet", "ipmi_si", "ipmi_ssif", "ipmi_devintf")
+#: Devices that are of use by a module of which they do not tell: IP over InfiniBand makes the network cards ib0, ib1, …
+_BY_KIND = {b"infiniband": "ib_ipoib"}
 _NETLINK_KOBJECT_UEVENT = 15
 #: Network cards (PCI class 02), and virtio, whose cards appear behind it.
 _FIRST = re.compile(r"bc02|^virtio|v00001AF4")
@@ -97,9 +99,10 @@ class HotPlug:
 
 
 def alias_of(event: bytes) -> set[str]:
-    """The name in an event of the kernel ("add@/devices/…", then ``NAME=VALUE``, each ended by a zero); none but of new
-    devices."""
+    """The name in an event of the kernel ("add@/devices/…", then ``NAME=VALUE``, each ended by a zero), and the module that goes
+    with its kind; none but of new devices."""
     words = event.split(b"\0")
     if b"ACTION=add" not in words:
         return set()
-    return {word[9:].decode("utf-8", "replace") for word in words if word.startswith(b"MODALIAS=")}
+    names = {word[9:].decode("utf-8", "replace") for word in words if word.startswith(b"MODALIAS=")}
+    return names | {module for kind, module in _BY_KIND.items() if b"SUBSYSTEM=" + kind in words}
