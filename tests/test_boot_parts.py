@@ -155,8 +155,8 @@ def test_what_is_done_for_an_address_can_be_undone() -> None:
     assert commands(place) == [
         "address replace 10.0.0.5/24 dev eth1 noprefixroute",
         "route replace 10.0.0.0/24 dev eth1 src 10.0.0.5 metric 101",
-        "route replace 10.0.0.0/24 dev eth1 src 10.0.0.5 table 1001",
         "route replace default via 10.0.0.1 dev eth1 src 10.0.0.5 onlink metric 101",
+        "route replace 10.0.0.0/24 dev eth1 src 10.0.0.5 table 1001",
         "route replace default via 10.0.0.1 dev eth1 src 10.0.0.5 onlink table 1001",
         "rule add from 10.0.0.5 lookup 1001 priority 1001",
     ]
@@ -166,6 +166,17 @@ def test_what_is_done_for_an_address_can_be_undone() -> None:
         "route delete 10.0.0.0/24 dev eth1 table 1001",
         "address delete 10.0.0.5/24 dev eth1",
     ]
+
+
+def test_an_address_of_the_kernels_own_is_left_to_it_but_for_its_table() -> None:
+    address, router = ipaddress.IPv6Interface("fd77::7/64"), ipaddress.IPv6Address("fe80::1")
+    place = Place("eth1", 1, address, router, by_kernel=True)
+    assert commands(place) == [
+        "route replace fd77::/64 dev eth1 src fd77::7 table 1001",
+        "route replace default via fe80::1 dev eth1 src fd77::7 onlink table 1001",
+        "rule add from fd77::7 lookup 1001 priority 1001",
+    ]
+    assert not any(line.startswith("address") for line in undo(place))
 
 
 #: What iproute2 6.1 says on kernels 6.1 and 6.18 where nothing is left to take back, and one line that is another matter.
@@ -212,6 +223,7 @@ def test_cards_are_what_has_a_cable_and_the_one_that_booted_comes_first(tmp_path
     card(tmp_path, "br0", "52:54:00:00:00:03", uevent="DEVTYPE=bridge")
     card(tmp_path, "bond0", "52:54:00:00:00:04", uevent="INTERFACE=bond0\nDEVTYPE=bond")
     assert [each.name for each in interfaces.cards(None, tmp_path)] == ["eth2", "eth10", "ib0"]
+    assert [each.infiniband for each in interfaces.cards(None, tmp_path)] == [False, False, True]
     assert [each.name for each in interfaces.cards("52:54:00:00:00:0a", tmp_path)] == ["eth10", "eth2", "ib0"]
 
 
@@ -231,6 +243,8 @@ def test_the_kernels_word_of_a_new_device_is_read() -> None:
     assert modules.alias_of(event) == {"scsi:t-0x00"}
     assert modules.alias_of(event.replace(b"=add", b"=remove")) == set()
     assert modules.alias_of(b"libudev\0\xfe\xed") == set()
+    adapter = b"add@/x\0ACTION=add\0DEVPATH=/devices/x/infiniband/mlx5_0\0SUBSYSTEM=infiniband\0NAME=mlx5_0\0"
+    assert modules.alias_of(adapter) == {"ib_ipoib"}
 
 
 def test_names_of_which_no_module_knows_are_no_mistake() -> None:

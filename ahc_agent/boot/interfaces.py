@@ -14,7 +14,7 @@ _ETHERNET, _INFINIBAND = "1", "32"
 _MADE = {"bridge", "bond", "vlan", "vxlan", "wlan", "gretap"}
 _SIOCGIFFLAGS, _SIOCSIFFLAGS = 0x8913, 0x8914  # netdevice(7)
 _IFF_UP = 1
-_RTMGRP_LINK = 1  # rtnetlink(7)
+_RTMGRP_LINK, _RTMGRP_IPV6_IFADDR = 1, 0x100  # rtnetlink(7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,7 @@ class Card:
     driver: str
     carrier: bool
     index: str = ""
+    infiniband: bool = False
 
     def is_called(self, name: str) -> bool:
         """Whether a person means this card by its name or MAC address."""
@@ -44,6 +45,7 @@ def cards(first: str | None = None, net: Path = NET) -> list[Card]:
             _driver(folder),
             _text(folder / "carrier") == "1",
             _text(folder / "ifindex"),
+            _text(folder / "type") == _INFINIBAND,
         )
         for folder in sorted(net.iterdir(), key=lambda path: natural_order(path.name))
         if _text(folder / "type") in (_ETHERNET, _INFINIBAND) and not _is_made(folder)
@@ -62,11 +64,11 @@ def bring_up(name: str) -> None:
 
 
 class Watch:
-    """Becomes readable when a card comes, goes, or gains or loses its carrier."""
+    """Becomes readable when a card comes, goes, or gains or loses its carrier or an IPv6 address."""
 
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
-        self._socket.bind((0, _RTMGRP_LINK))
+        self._socket.bind((0, _RTMGRP_LINK | _RTMGRP_IPV6_IFADDR))
         self._socket.setblocking(False)
 
     def fileno(self) -> int:

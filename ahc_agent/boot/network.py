@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ahc_agent.boot import interfaces, routes
+from ahc_agent.boot import advertised, interfaces, routes
 from ahc_agent.boot.arguments import Arguments, Static
 from ahc_agent.boot.console import Console
 from ahc_agent.boot.dhcp import HOOK, Client, Lease
@@ -27,8 +27,16 @@ _ASK_AGAIN_S = 20.0
 #: So long addresses that name no card are kept for the card that the machine booted from, whose driver may come last.
 _BOOT_CARD_PATIENCE_S = 30.0
 
+#: Addresses of router advertisements are there before DHCP has answered. It is heard first, for the machines that have both, but
+#: for a server that has an IPv6 address.
+_DHCP_FIRST_S = 10.0
+
 _CHECK_CARD = "Check that it is on in the firmware's settings, and that the image has its driver"
 _CHECK_CARRIER = "Check the cable, the switch port, and the card's link light"
+#: Its client would have to tell who it is by RFC 4390; busybox' does not.
+_NO_DHCP = (
+    "InfiniBand, where DHCP is not asked. It gets an address by ahc.ip= alone, ADDRESS/PREFIX,interface=ib0"
+)
 _CHECK_DHCP = (
     "Check that a DHCP server serves this network and has addresses left, the VLAN of the switch port, and that the port passes"
     " traffic at once (spanning tree: edge port)"
@@ -76,6 +84,7 @@ class Network:
     ) -> None:
         self._arguments = arguments
         self._wanted = arguments.cards
+        self._is_server_ipv6 = (arguments.server or "").startswith("tcp://[")
         self._console = console
         self._hook = hook
         self._resolver = resolver
@@ -168,6 +177,8 @@ class Network:
             state.card = card
             if card.carrier and state.client is None and self._asks(card) and now >= state.ask_at_s:
                 self._ask(state)
+            if state.client is not None and (state.wanted is None or state.wanted.by_kernel):
+                self._take_advertised(state, now - state.client.asked_at_s)
 
     def _begin(self, state: _State) -> None:
         """A card that was not there before, or not there for a while."""
@@ -179,6 +190,8 @@ class Network:
             wrong.append(f"{_name(card)}: cannot be brought up: {error.strerror}")
         for sentence in wrong:
             self._console.trouble(sentence, "Its driver may lack its firmware")
+        if card.infiniband and not self._wanted.static:
+            self._console.say("network", f"{_name(card)}: {_NO_DHCP}")
         named = [each for each in self._wanted.static if each.card and card.is_called(each.card)]
         static = state.static or next(iter(named), None)
         if static is not None:
@@ -220,7 +233,7 @@ class Network:
 
     def _asks(self, card: Card) -> bool:
         which = self._wanted.which
-        return which in ("dhcp", "all") or card.is_called(which)
+        return not card.infiniband and (which in ("dhcp", "all") or card.is_called(which))
 
     def _ask(self, state: _State) -> None:
         """Ask for an address, or for the one that the card has once more; that stays until its lease ends."""
@@ -247,6 +260,20 @@ class Network:
         place = Place(state.card.name, state.number, lease.address, lease.gateway, lease.mtu)
         self._settle(state, place, f" from DHCP server {lease.server}" if lease.server else " by DHCP")
         self._serve_names()
+
+    def _take_advertised(self, state: _State, asked_for_s: float) -> None:
+        """An IPv6 address by router advertisements, where DHCP has none for us. A lease that comes later takes its place."""
+        there = advertised.addresses(state.card.name)
+        if not there:
+            if state.wanted is not None:
+                self._console.trouble(f"{_name(state.card)}: no router advertises its address any more")
+            self._settle(state, None)
+        elif state.wanted is not None or asked_for_s > _DHCP_FIRST_S or self._is_server_ipv6:
+            address = state.wanted.address if state.wanted is not None else there[0]
+            address = address if address in there else there[0]
+            router = advertised.gateway(state.card.name)
+            place = Place(state.card.name, state.number, address, router, by_kernel=True)
+            self._settle(state, place, " from router advertisements")
 
     def _settle(self, state: _State, place: Place | None, whence: str = "") -> None:
         """Give a card its address, or take it away."""

@@ -37,13 +37,17 @@ _THERE = re.compile("File exists")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """An address on a card. ``number``: the card's own, small, for ever; the lowest is preferred for everything else."""
+    """An address on a card. ``number``: the card's own, small, for ever; the lowest is preferred for everything else.
+
+    ``by_kernel``: the kernel has it by router advertisements, and keeps its routes in the main table.
+    """
 
     card: str
     number: int
     address: Interface
     gateway: Address | None = None
     mtu: int | None = None
+    by_kernel: bool = False
 
 
 def commands(place: Place) -> list[str]:
@@ -53,18 +57,16 @@ def commands(place: Place) -> list[str]:
     host, network = str(address.ip), str(address.network)
     if place.mtu is not None:
         lines.append(f"link set dev {card} mtu {place.mtu}")
-    # Looking for others with the same IPv6 address takes a second, in which no route can name it.
-    at_once = " nodad" if address.version == 6 else ""
-    lines.append(f"address replace {address} dev {card} noprefixroute{at_once}")
     metric = 100 + place.number
     on_link = f"{network} dev {card} src {host}"
-    lines.append(f"route replace {on_link} metric {metric}")
-    lines.append(f"route replace {on_link} table {table}")
-    if place.gateway is not None:
-        # A gateway outside of the subnet (as some clouds give) is reached on the link all the same.
-        way = f"via {place.gateway} dev {card} src {host} onlink"
-        lines.append(f"route replace default {way} metric {metric}")
-        lines.append(f"route replace default {way} table {table}")
+    # A gateway outside of the subnet (as some clouds give) is reached on the link all the same.
+    way = f"default via {place.gateway} dev {card} src {host} onlink" if place.gateway is not None else None
+    if not place.by_kernel:
+        # Looking for others with the same IPv6 address takes a second, in which no route can name it.
+        at_once = " nodad" if address.version == 6 else ""
+        lines.append(f"address replace {address} dev {card} noprefixroute{at_once}")
+        lines += [f"route replace {each} metric {metric}" for each in (on_link, way) if each is not None]
+    lines += [f"route replace {each} table {table}" for each in (on_link, way) if each is not None]
     lines.append(f"rule add from {host} lookup {table} priority {_FIRST_RULE + place.number}")
     return lines
 
@@ -76,7 +78,7 @@ def undo(place: Place) -> list[str]:
     if place.gateway is not None:
         lines.append(f"route delete default via {place.gateway} dev {card} table {table}")
     lines.append(f"route delete {place.address.network} dev {card} table {table}")
-    return [*lines, f"address delete {place.address} dev {card}"]
+    return lines if place.by_kernel else [*lines, f"address delete {place.address} dev {card}"]
 
 
 def change(before: Iterable[Place], after: Place | None) -> None:
@@ -128,7 +130,8 @@ def failures(lines: Sequence[str], said: str, harmless: re.Pattern[str]) -> list
 
 def forget(cards: Sequence[str]) -> None:
     """Take back what an agent that ran here before did to these cards. Raises ProgramError where that cannot be."""
-    lines = [f"address flush dev {card} scope global" for card in cards]
+    # What routers advertise stays: the kernel would have it again only when they do so the next time.
+    lines = [f"address flush dev {card} scope global permanent" for card in cards]
     for number in range(len(cards) + 1):  # 0 may have been kept for a card that never came
         lines.append(f"rule delete priority {_FIRST_RULE + number}")
         lines.append(f"route flush table {_FIRST_TABLE + number}")

@@ -1,0 +1,113 @@
+"""IPv6 by router advertisements: a real router's (dnsmasq), and a kernel that makes addresses of them."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ahc_agent.boot import advertised
+from tests.boot_helpers import DHCP, Site, mac, site, until
+from tests.test_boot_network import known_addresses
+
+ROUTER = ("--enable-ra", "--dhcp-range=fd77::,ra-only,64,1h")
+#: By the kernel, of the card's MAC address (RFC 4291, appendix A).
+OWN = "fd77::5054:ff:fe77:0"
+
+
+@pytest.fixture
+def one(tmp_path: Path) -> Iterator[Site]:
+    with site(tmp_path) as made:
+        made.ip("address", "add", "fd77::1/64", "dev", "br0", "nodad", namespace=made.outside)
+        yield made
+
+
+@pytest.mark.root
+def test_a_network_of_ipv6_alone(one: Site) -> None:
+    _, key = one.serve()
+    one.dhcp(*ROUTER)
+    arguments = f"ahc.server=[fd77::1]:5570 ahc.key={key}"
+    machine = one.boot(arguments)
+    line = machine.says(f"c0 ({mac(0)}): address {OWN}/64 from router advertisements, gateway fe80::")
+    machine.says("joined the server at tcp://[fd77::1]:5570")
+    assert known_addresses(one) == [[f"{OWN}/64"]]
+    assert f"from {OWN} lookup 1000" in one.ip("-6", "rule")
+    router = line.split("gateway ")[1].split()[0]
+    assert f"default via {router} dev c0" in one.ip("-6", "route", "show", "table", "1000")
+    assert "valid_lft forever" not in one.ip("address", "show", "dev", "c0", "scope", "global"), (
+        "the kernel's"
+    )
+    machine.kill()
+    again = one.boot(arguments)
+    again.says("the agent has been started anew by init")
+    again.says("joined the server")
+    assert one.ip("-6", "rule").count("lookup 1000") == 1
+
+
+@pytest.mark.root
+def test_a_lease_that_comes_later_takes_the_place_and_an_advertisement_takes_none(one: Site) -> None:
+    _, key = one.serve()
+    router = one.dhcp(*ROUTER)
+    machine = one.boot(f"ahc.server=[fd77::1]:5570 ahc.key={key}")
+    machine.says("joined the server")
+    router.kill()
+    one.dhcp(*DHCP, *ROUTER)
+    assert until(lambda: known_addresses(one)[0][0].startswith("10.77.0."))
+    assert len(known_addresses(one)[0]) == 1
+    assert "lookup 1000" not in one.ip("-6", "rule") and "lookup 1000" in one.ip("rule")
+    assert OWN in one.ip("address", "show", "dev", "c0"), "it stays the kernel's"
+
+
+@pytest.mark.root
+def test_an_address_that_no_router_advertises_any_more_is_given_up(one: Site) -> None:
+    router = one.dhcp(*ROUTER)
+    machine = one.boot("ahc.server=[fd77::1]:5570 ahc.key=" + "x" * 40)
+    machine.says(f"c0 ({mac(0)}): address {OWN}/64")
+    router.kill()
+    one.ip("address", "delete", f"{OWN}/64", "dev", "c0")
+    machine.says("no router advertises its address any more")
+    assert "lookup 1000" not in one.ip("-6", "rule")
+
+
+#: Of Linux 6.1: link-local, by a router, the same still tentative, a temporary one, deprecated, and one of a person's.
+ADDRESSES = """\
+fe80000000000000505400fffe770000 02 40 20 80     eth0
+fd77000000000000505400fffe770000 02 40 00 00     eth0
+fd78000000000000505400fffe770000 02 40 00 40     eth0
+fd770000000000001111111111111111 02 40 00 01     eth0
+fd79000000000000505400fffe770000 02 40 00 20     eth0
+fd800000000000000000000000000007 02 40 00 80     eth0
+fd77000000000000505400fffe770001 03 40 00 00     eth1
+00000000000000000000000000000001 01 80 10 80       lo
+"""
+ROUTES = """\
+fd770000000000000000000000000000 40 {0} 00 {0} 00000100 00000001 00000000 00400001     eth0
+{0} 00 {0} 00 fe80000000000000000000000000cafe 00000400 00000001 00000000 00450003     eth0
+{0} 00 {0} 00 fe80000000000000000000000000beef 00000400 00000001 00000000 00000003     eth1
+{0} 00 {0} 00 {0} ffffffff 00000001 00000000 00200200       lo
+""".format("0" * 32)
+
+
+def test_only_what_a_router_gave_and_can_be_used_counts(tmp_path: Path) -> None:
+    (tmp_path / "if_inet6").write_text(ADDRESSES)
+    (tmp_path / "ipv6_route").write_text(ROUTES)
+    assert advertised.addresses("eth0", tmp_path / "if_inet6") == [ipaddress.IPv6Interface(f"{OWN}/64")]
+    assert advertised.addresses("eth2", tmp_path / "if_inet6") == []
+    assert advertised.gateway("eth0", tmp_path / "ipv6_route") == ipaddress.IPv6Address("fe80::cafe")
+    assert advertised.gateway("eth1", tmp_path / "ipv6_route") is None, "a person's own route"
+
+
+def test_a_kernel_without_ipv6_has_none(tmp_path: Path) -> None:
+    assert advertised.addresses("eth0", tmp_path / "absent") == []
+    assert advertised.gateway("eth0", tmp_path / "absent") is None
+
+
+def test_the_files_of_this_kernel_are_read() -> None:
+    there = Path("/proc/net/if_inet6")
+    names = set(re.findall(r"\S+$", there.read_text(), re.MULTILINE)) if there.exists() else set()
+    for name in names:
+        advertised.addresses(name)
+        advertised.gateway(name)
