@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ahc_server.netboot.readme import NO_INTERFACE
 from ramdisk.machines.hardware import machine
 from ramdisk.machines.site import Site, site
 from ramdisk.machines.wire import BRIDGE
@@ -31,7 +32,9 @@ def pxelinux_site(here: Site, folder: Path) -> None:
     for file in PXELINUX:
         shutil.copy(file, folder)
     example = (folder / "dnsmasq.conf").read_text()
-    own = re.sub("(?m)^interface=.*", f"interface={BRIDGE}", re.sub("(?m)^dhcp-boot=.*\n", "", example))
+    own = re.sub(rf"(?m)^(dhcp-boot=.*|conf-file=/{NO_INTERFACE})\n", "", example).replace(
+        NO_INTERFACE, BRIDGE
+    )
     (folder / "own.conf").write_text(f"{own}dhcp-boot=pxelinux.0\n")
     # As root: it is to read a folder of pytest's, which is nobody else's business.
     said, child = here.start(
@@ -75,7 +78,7 @@ def test_a_bios_that_knows_no_ipxe_gets_it_and_is_not_sent_round_in_circles(tmp_
         with plain_rom(here.wire, tap):
             guest = here.power_on(machine(1), taps=[tap])
             loader = wait_for("fetched undionly.kpxe", netboot.lines, BOOT_S)
-            assert netboot.lines[loader].endswith("TFTP)")
+            assert netboot.lines[loader].endswith("fetched undionly.kpxe by TFTP")
         guest.wait_for("joined the server", BOOT_S)
     assert wait_for("fetched boot.ipxe", netboot.lines, 0) > loader
     fetched = [line for line in netboot.lines if "fetched undionly.kpxe" in line]
