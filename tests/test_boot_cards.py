@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -10,6 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from ahc_agent.boot import interfaces, routes, start
+from ahc_agent.boot.arguments import read
+from ahc_agent.boot.console import Console
+from ahc_agent.boot.network import Network
 from ahc_agent.wire.keys import new_pair
 from tests.boot_helpers import DHCP, Site, mac, site, until
 
@@ -80,11 +85,11 @@ def test_a_static_address_on_a_card_without_a_link_is_told(one: Site) -> None:
 
 def test_an_agent_without_a_server_that_is_started_anew_says_so(one: Site) -> None:
     one.dhcp()
-    for start in range(2):
+    for turn in range(2):
         machine = one.boot("ahc.plan=http://10.77.0.1:1/none.json")
         machine.says("the plan cannot be fetched")
         machine.kill()
-        assert ("has been started anew by init" in machine.said) == (start == 1)
+        assert ("has been started anew by init" in machine.said) == (turn == 1)
         assert "File exists" not in machine.said
 
 
@@ -113,6 +118,44 @@ def test_an_agent_that_fails_leaves_word_why(one: Site) -> None:
     machine = one.boot("ahc.ip=10.77.0.7/24 ahc.server=10.77.0.1:5570 ahc.key=" + new_pair().public)
     machine.says("the agent has failed: ")
     assert until(lambda: (one.folder / "started").read_text().startswith("the agent has failed: "))
+
+
+def test_a_card_that_cannot_be_brought_up_is_tried_again_ever_more_rarely(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As one whose firmware cannot be read; no card of a namespace does so."""
+    lines: list[str] = []
+    tried_at_s: list[float] = []
+    now_s = 0.0
+
+    def bring_up(name: str) -> None:
+        tried_at_s.append(now_s)
+        if now_s < 10:
+            raise OSError(errno.ENOENT, "No such file or directory")
+
+    monkeypatch.setattr(
+        interfaces, "cards", lambda first=None: [interfaces.Card("eth0", mac(0), "bnx2x", False)]
+    )
+    monkeypatch.setattr(interfaces, "bring_up", bring_up)
+    monkeypatch.setattr(routes, "prepare", lambda cards: [])
+    network = Network(read("ahc.ip=10.77.0.7/24,interface=eth1"), Console(lines.append), clock=lambda: now_s)
+    try:
+        while now_s < 1000:
+            network.turn()
+            now_s += 1.0
+    finally:
+        network.close()
+    assert tried_at_s == [1, 2, 4, 8, 16]
+    assert sum("cannot be brought up: No such file or directory" in line for line in lines) == 4
+    assert "Its driver may lack its firmware. It is tried again in 8 s" in "".join(lines)
+
+
+def test_an_agent_that_fails_before_it_has_a_folder_leaves_word_too(tmp_path: Path) -> None:
+    lines: list[str] = []
+    start._leave_word(tmp_path / "run/ahc/started", "x" * 1000, Console(lines.append))
+    assert (tmp_path / "run/ahc/started").read_text() == "x" * 500 and lines == []
+    start._leave_word(tmp_path / "run/ahc/started/below", "x", Console(lines.append))
+    assert "cannot be written" in lines[0]
 
 
 def test_the_word_of_one_dhcp_server_is_taken_where_that_of_another_cannot_be(one: Site) -> None:

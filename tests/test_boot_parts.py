@@ -8,6 +8,7 @@ import ipaddress
 import os
 import pty
 import re
+import select
 import time
 from pathlib import Path
 
@@ -61,7 +62,9 @@ def test_troubles_are_kept_once_and_bounded_as_hello_wants() -> None:
     assert read_from_agent(encode(greeting)) == greeting
 
 
-def test_all_active_consoles_are_written_and_one_that_is_held_holds_nobody() -> None:
+def test_all_active_consoles_are_written_and_one_that_is_held_holds_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     held, free = pty.openpty(), pty.openpty()
     try:
         terminals = Terminals([Path(os.ttyname(held[1])), Path("/dev/nothing"), Path(os.ttyname(free[1]))])
@@ -70,8 +73,15 @@ def test_all_active_consoles_are_written_and_one_that_is_held_holds_nobody() -> 
             while True:
                 os.write(held[1], b"x" * 1000)  # until it takes no more, for nobody reads
         terminals.write("hello\n")
+        monkeypatch.delattr(select, "select")  # from here on nobody may wait
+        for _ in range(100):
+            terminals.write("again\n")
+        assert os.read(free[0], 10_000).count(b"again") == 100
+        said = b""
+        while b"released" not in said:  # the other end reads again
+            said = said[-10:] + os.read(held[0], 1000)
+            terminals.write("released\n")
         terminals.close()
-        assert os.read(free[0], 100).startswith(b"hello\r")
     finally:
         for handle in (*held, *free):
             os.close(handle)

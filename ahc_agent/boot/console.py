@@ -71,10 +71,15 @@ class Console:
 
 
 class Terminals:
-    """Several terminals; what one does not take in time is lost there and nowhere else."""
+    """Several terminals; what one does not take in time is lost there and nowhere else.
+
+    One that is held gets no time until it takes a line whole again: with a second for each line a machine with a hundred cards
+    would be reset by its watchdog.
+    """
 
     def __init__(self, paths: list[Path]) -> None:
         self._handles = []
+        self._held: set[int] = set()
         for path in paths:
             try:
                 self._handles.append(os.open(path, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK))
@@ -86,19 +91,27 @@ class Terminals:
     def write(self, text: str) -> None:
         line = text.replace("\n", "\r\n").encode()
         for handle in self._handles:
-            _write(handle, line)
+            if _write(handle, line, 0.0 if handle in self._held else _PATIENCE_S):
+                self._held.discard(handle)
+            else:
+                self._held.add(handle)
 
     def close(self) -> None:
         for handle in self._handles:
             os.close(handle)
 
 
-def _write(handle: int, data: bytes) -> None:
-    until = time.monotonic() + _PATIENCE_S
-    while data and (left := until - time.monotonic()) > 0:
+def _write(handle: int, data: bytes, patience_s: float) -> bool:
+    """Whether all of it was taken in time; a terminal that has hung up takes everything."""
+    until = time.monotonic() + patience_s
+    while data:
         try:
             data = data[os.write(handle, data) :]
         except BlockingIOError:
+            left = until - time.monotonic()
+            if left <= 0:
+                return False
             select.select([], [handle], [], left)
         except OSError:
-            return  # a terminal that has hung up
+            return True
+    return True

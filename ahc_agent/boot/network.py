@@ -20,7 +20,7 @@ from ahc_agent.errors import AhcError, ProgramError
 #: A card takes some seconds to find its carrier; a switch port half a minute until it passes anything.
 _CARRIER_PATIENCE_S = 8.0
 _SAY_FIRST_S, _SAY_MOST_S = 10.0, 320.0
-#: Addresses and routes that the kernel would not take are tried again.
+#: What the kernel would not do (cards up, addresses, routes) is tried again.
 _RETRY_FIRST_S, _RETRY_MOST_S = 1.0, 320.0
 #: A DHCP client that cannot be started is not tried at every turn.
 _ASK_AGAIN_S = 20.0
@@ -29,10 +29,11 @@ _BOOT_CARD_PATIENCE_S = 30.0
 
 #: Addresses of router advertisements are there before DHCP has answered. It is heard first, for the machines that have both, but
 #: for a server that has an IPv6 address.
-_DHCP_FIRST_S = 10.0
+_DHCP_FIRST_S = 8.0
 
 _CHECK_CARD = "Check that it is on in the firmware's settings, and that the image has its driver"
 _CHECK_CARRIER = "Check the cable, the switch port, and the card's link light"
+_CHECK_MEMORY = "Names cannot be resolved. The machine may have run out of memory"
 #: Its client would have to tell who it is by RFC 4390; busybox' does not.
 _NO_DHCP = (
     "InfiniBand, where DHCP is not asked. It gets an address by ahc.ip= alone, ADDRESS/PREFIX,interface=ib0"
@@ -63,6 +64,8 @@ class _State:
     whence: str = ""
     place: Place | None = None
     leavings: list[Place] = field(default_factory=list)
+    up_at_s: float = math.inf
+    up_pause_s: float = _RETRY_FIRST_S
     retry_at_s: float = math.inf
     retry_pause_s: float = _RETRY_FIRST_S
     say_at_s: float = 0.0
@@ -146,6 +149,8 @@ class Network:
             if now >= state.lease_ends_at_s:
                 state.lease_ends_at_s = math.inf
                 self._take(state, None)
+            if now >= state.up_at_s and not state.gone:
+                self._bring_up(state)
             if now >= state.retry_at_s:
                 self._apply(state)
             self._complain(state, now)
@@ -177,25 +182,36 @@ class Network:
             state.card = card
             if card.carrier and state.client is None and self._asks(card) and now >= state.ask_at_s:
                 self._ask(state)
-            if state.client is not None and (state.wanted is None or state.wanted.by_kernel):
-                self._take_advertised(state, now - state.client.asked_at_s)
+            if self._asks(card) and (state.wanted is None or state.wanted.by_kernel):
+                self._take_advertised(
+                    state, now - (state.client.asked_at_s if state.client else state.seen_at_s)
+                )
 
     def _begin(self, state: _State) -> None:
         """A card that was not there before, or not there for a while."""
         card = state.card
-        wrong = routes.prepare([card.name])
-        try:
-            interfaces.bring_up(card.name)
-        except OSError as error:
-            wrong.append(f"{_name(card)}: cannot be brought up: {error.strerror}")
-        for sentence in wrong:
-            self._console.trouble(sentence, "Its driver may lack its firmware")
+        for sentence in routes.prepare([card.name]):
+            self._console.trouble(sentence)
+        state.up_pause_s = _RETRY_FIRST_S
+        self._bring_up(state)
         if card.infiniband and not self._wanted.static:
             self._console.say("network", f"{_name(card)}: {_NO_DHCP}")
         named = [each for each in self._wanted.static if each.card and card.is_called(each.card)]
         static = state.static or next(iter(named), None)
         if static is not None:
             self._give(state, static)
+
+    def _bring_up(self, state: _State) -> None:
+        try:
+            interfaces.bring_up(state.card.name)
+            state.up_at_s = math.inf
+        except OSError as error:
+            pause_s, state.up_pause_s = state.up_pause_s, min(2 * state.up_pause_s, _RETRY_MOST_S)
+            state.up_at_s = self._clock() + pause_s
+            self._console.trouble(
+                f"{_name(state.card)}: cannot be brought up: {error.strerror}",
+                f"Its driver may lack its firmware. It is tried again in {pause_s:.0f} s",
+            )
 
     def _lose(self, state: _State) -> None:
         """A card that is not there any more."""
@@ -311,7 +327,10 @@ class Network:
         names = tuple(dict.fromkeys(map(str, found)))[:3]  # MAXNS of resolv.conf(5)
         if self._resolver is not None and names != self._names_served:
             self._names_served = names
-            self._resolver.write_text("".join(f"nameserver {name}\n" for name in names))
+            try:
+                self._resolver.write_text("".join(f"nameserver {name}\n" for name in names))
+            except OSError as error:
+                self._console.trouble(f"{self._resolver} cannot be written: {error.strerror}", _CHECK_MEMORY)
 
     # ── complaints ─────────────────────────────────────────────────────────────────────────────────
 

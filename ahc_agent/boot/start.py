@@ -55,11 +55,18 @@ def _run(line: str | None, console: Console, powers: Powers) -> arguments.Then:
     except Exception as error:
         why = f"the agent has failed: {type(error).__name__}: {error}"
         console.trouble(why, "It is started anew")
-        (powers.run / STARTED).write_text(
-            why[:TROUBLE_CHARACTERS]
-        )  # for the server, which the next one reaches
+        _leave_word(powers.run / STARTED, why, console)
         time.sleep(_BREATH_S)
         raise
+
+
+def _leave_word(file: Path, why: str, console: Console) -> None:
+    """For the server, which the next agent reaches."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(why[:TROUBLE_CHARACTERS])
+    except OSError as error:
+        console.say("trouble", f"{file} cannot be written: {error.strerror}; the server will not hear of it")
 
 
 def _to_standard_error(text: str) -> None:
