@@ -49,7 +49,8 @@ DHCP server      Tell machines what to load. Which, depends on what asks:
     else {{ filename "{UEFI_LOADER}"; }}
 
 Without iPXE     GRUB: grub.cfg (grub/grub.cfg for Debian's signed grubnetx64.efi, behind shim: Secure Boot).
-                 PXELINUX: pxelinux.cfg/default, with this folder ({folder}) as the TFTP folder.
+                 PXELINUX: pxelinux.cfg/default, with this folder ({folder}) as the TFTP folder, and in it
+                 pxelinux.0 and ldlinux.c32 of Debian's packages pxelinux and syslinux-common; pxelinux.0 is DHCP's file.
 
 For a lab        ahc netboot FOLDER ... --serve --interface NAME   serves all of this from this machine.
 
