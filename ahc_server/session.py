@@ -42,7 +42,7 @@ class NodeRecord:
 @dataclass(frozen=True, slots=True)
 class OutcomeRecord:
     """One task's outcome on one machine. ``hosts`` is how many machines ran at once in this step (ramp-up); ``wave``: tasks of
-    one wave of a step ran at the same time.
+    one wave of a step ran at the same time; ``unit``: the same for both ends of a pair, empty where nobody says.
 
     ``measured``: its measurements as columns, where it was loaded so; then ``outcome`` holds none. Ask ``columns``, which
     knows them either way.
@@ -57,6 +57,7 @@ class OutcomeRecord:
     outcome: TaskOutcome
     measured: Measured | None = None
     wave: int = 0
+    unit: str = ""
 
     @property
     def columns(self) -> Measured:
@@ -69,7 +70,8 @@ class StepRecord:
     """One step of the plan: a job at one host count. Times are Unix seconds, None before it happened.
 
     ``start_jitter_s``: spread of the starts over its machines (latest minus earliest of the agents' delays). ``repeat``: 0 in the
-    plan itself; else which repeat this is, and ``of_step`` what it measured again.
+    plan itself; else which repeat this is, and ``of_step`` what it measured again. ``units``: machines or pairs whose turn came,
+    by the books of the server that ran it; None where it kept none.
     """
 
     step: int
@@ -82,6 +84,7 @@ class StepRecord:
     start_jitter_s: float | None = None
     repeat: int = 0
     of_step: int | None = None
+    units: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

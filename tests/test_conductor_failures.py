@@ -15,7 +15,12 @@ from ahc_server.conductor.limits import (
     PARTNER_S,
     READY_S,
 )
+from ahc_server.gate.checks import Data
+from ahc_server.gate.decide import decide
+from ahc_server.gate.policy import Policy
 from ahc_server.hub.events import Said
+from ahc_server.judge import judge_session
+from ahc_server.rounds.untried import untried
 from tests.conductor_helpers import (
     BOTH,
     CPU,
@@ -109,6 +114,44 @@ def test_a_lost_pair_is_measured_again_when_the_node_is_back(tmp_path: Path) -> 
     ]
     assert len(again) == 4, "both ends, once more, and those of the pair whose turn came meanwhile"
     assert states(fleet, "net") == dict.fromkeys(combinations(["n1", "n2", "n3"], 2), "ok,ok")
+
+
+def finished_losing(fleet: SimulatedFleet, times: int) -> list[str]:
+    """n2's agent dies in its test with n1 and is back at once, so often. Answers which tries of this pair there were."""
+    met: set[str] = set()
+    for _ in range(200):
+        if fleet.over():
+            break
+        for name in fleet.agents:
+            task = next((one.task for one in fleet.agents["n2"].tasks), None)
+            if isinstance(task, PairTask) and task.peer == "n1":
+                met.add(task.pair_id)
+                if len(met) <= times:
+                    fleet.join("n2", killed=True)
+            fleet.work(name)
+        fleet.tick(5.0)
+    assert fleet.over()
+    return [pair_id[-1] for pair_id in sorted(met)]
+
+
+def test_a_pair_that_is_lost_twice_gets_a_third_try(tmp_path: Path) -> None:
+    fleet = SimulatedFleet(tmp_path, NETWORK, bare(4))
+    assert finished_losing(fleet, 2) == ["1", "2", "3"]
+    assert states(fleet, "net") == dict.fromkeys(combinations(fleet.agents, 2), "ok,ok")
+    assert untried(fleet.store.load_session()) == []
+
+
+def test_a_pair_that_is_lost_in_every_try_is_named_and_the_session_ends(tmp_path: Path) -> None:
+    fleet = SimulatedFleet(tmp_path, NETWORK, bare(4))
+    assert finished_losing(fleet, 99) == ["1", "2", "3"]
+    session = fleet.store.load_session()
+    (lost,) = untried(session)
+    assert (lost.job, lost.ends) == ("net", ("n1", "n2"))
+    report = judge_session(session, generated_at="2026-01-01T00:00:00Z")
+    assert [note for note in report.notes if note.startswith("net: not tested, so nobody knows: n1 – n2 (")]
+    gate = decide(Policy(file="policy"), Data(session, report), fleet.now_s)
+    named = [each for each in gate.reasons if each.element == "pair:n1-n2" and each.check == "session"]
+    assert [(each.state, each.nodes) for each in named] == [("cannot tell", ["n1", "n2"])]
 
 
 def test_pairs_with_a_node_that_is_gone_are_not_started(tmp_path: Path) -> None:

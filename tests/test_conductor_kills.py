@@ -61,6 +61,19 @@ def test_a_pair_of_which_one_end_heard_its_go_meets_anew_without_waiting(tmp_pat
     assert [one.task_id[-2] for one in assigned(fleet, "n1")[1:]] == ["1", "2"], "the second attempt"
 
 
+def test_a_pair_that_two_killed_servers_took_with_them_meets_all_the_same(tmp_path: Path) -> None:
+    fleet = a_pair_under_way(tmp_path)
+    for _ in range(2):
+        fleet.agents["n1"].gone.clear()  # it never heard its Go
+        fleet.restart_server()
+        fleet.work("n2")
+        for name in ("n1", "n2", "n1", "n2"):
+            fleet.join(name) if not fleet.agents[name].there else fleet.work(name)
+    fleet.finish()
+    assert [one.task_id[-2] for one in assigned(fleet, "n1")[1:]] == ["1", "2", "3"]
+    assert states(fleet, "net") == {("n1", "n2"): "ok,ok"}
+
+
 def test_an_end_whose_partner_is_done_already_goes_on(tmp_path: Path) -> None:
     fleet = a_pair_under_way(tmp_path)
     fleet.work("n1")

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ahc_server.gate.books import Books
 from ahc_server.gate.planned import absent
@@ -121,3 +126,72 @@ def test_a_real_step_of_pairs_has_as_many_as_its_plan_says_also_where_nodes_were
             text for _, text in Books(session).gaps(passed(session).report) if "pairs of nodes meet" in text
         ]
         assert said_of_pairs == [], "what could not be tested says so itself"
+
+
+CHOSEN = {
+    "budget": "jobs: {net: {component: network, budget: 1s}}",
+    "auto": "jobs: {net: {component: network}}",
+    "few": "jobs: {net: {component: network, most-rounds: 3}}",
+    "three": "jobs: {net: {component: network, rounds: 3}}",
+    "bisection": "jobs: {net: {component: network, rounds: bisection}}",
+}
+
+
+@cache
+def chosen(plan: str) -> Session:
+    """A session of twelve nodes whose rounds were chosen as it went."""
+    with TemporaryDirectory() as folder:
+        fleet = SimulatedFleet(Path(folder), CHOSEN[plan], bare(12))
+        fleet.finish(2000)
+        session = fleet.store.load_session()
+        fleet.store.close()
+    return session
+
+
+@pytest.mark.parametrize("plan", [*CHOSEN])
+@given(chance=st.randoms(use_true_random=False), ends=st.sampled_from(["both", "one"]))
+def test_whichever_tests_of_chosen_rounds_vanish_the_gate_does_not_open(
+    plan: str, ends: str, chance: Random
+) -> None:
+    session = chosen(plan)
+    assert ask(passed(session), now_s=2000.0).state == "open"
+    tests = [each for each in session.outcomes if each.component == "network"]
+    if ends == "one":
+        gone = {each.task_id for each in chance.sample(tests, chance.randint(1, len(tests)))}
+    else:
+        units = sorted({each.unit for each in tests})
+        lost = set(chance.sample(units, chance.randint(1, len(units))))
+        gone = {each.task_id for each in tests if each.unit in lost}
+    left = [each for each in session.outcomes if each.task_id not in gone]
+    assert ask(passed(replace(session, outcomes=left)), now_s=2000.0).state == "cannot tell"
+
+
+@pytest.mark.parametrize("plan", [*CHOSEN])
+def test_the_last_round_that_vanished_from_every_table_of_a_real_store_is_missed(
+    plan: str, tmp_path: Path
+) -> None:
+    fleet = SimulatedFleet(tmp_path, CHOSEN[plan], bare(12))
+    fleet.finish(2000)
+    fleet.store.close()
+    with Store(tmp_path / "sim.db", write=True) as store:
+        last = "(SELECT task_id FROM tasks WHERE wave = (SELECT max(wave) FROM tasks WHERE step = 1) AND step = 1)"
+        store._db.executescript(
+            f"DELETE FROM results WHERE task_id IN {last}; DELETE FROM tasks WHERE task_id IN {last};"
+        )
+    with Store(tmp_path / "sim.db") as store:
+        session = store.load_session()
+    (reason,) = ask(passed(session), now_s=2000.0).reasons
+    there = len({each.unit for each in session.outcomes if each.component == "network"})
+    assert f"{there + 6:,} pairs of nodes" in reason.summary or "at least" in reason.summary
+    assert f"results are of {there:,}" in reason.summary
+
+
+def test_books_that_were_not_kept_leave_what_the_plan_has_at_least() -> None:
+    """A session of before: two rounds are measured within the shortest budget."""
+    session = chosen("budget")
+    old = replace(session, steps=[replace(step, units=None) for step in session.steps])
+    assert ask(passed(old), now_s=2000.0).state == "open"
+    first = min(each.wave for each in old.outcomes if each.component == "network")
+    left = [each for each in old.outcomes if each.component != "network" or each.wave == first]
+    (reason,) = ask(passed(replace(old, outcomes=left)), now_s=2000.0).reasons
+    assert reason.summary == "step 1 (net): by the plan at least 12 pairs of nodes meet, results are of 6"

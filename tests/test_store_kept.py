@@ -127,7 +127,7 @@ def test_a_store_of_the_schema_before_is_taken_over_when_it_is_written_to(tmp_pa
         whole = store.load_session(whole=True).outcomes
     assert [each.outcome for each in whole] == [outcome(7.0, samples=True), outcome(9.0, samples=True)]
     with sqlite3.connect(path) as database:
-        assert database.execute("PRAGMA user_version").fetchone() == (2,)
+        assert database.execute("PRAGMA user_version").fetchone() == (3,)
 
 
 def test_names_that_machines_share_stand_once(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Units beyond those that were planned: a second chance for what was lost, another partner for who would be idle."""
+"""Units beyond those that were planned: a further chance for what was lost, another partner for who would be idle."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ahc_server.conductor.flight import Group, StepRun
 from ahc_server.conductor.model import Node
 
 
-def second_chances(run: StepRun, nodes: Mapping[str, Node]) -> list[Group]:
+def further_chances(run: StepRun, nodes: Mapping[str, Node]) -> list[Group]:
     """Lost units whose machines are all there again, as many as may run together."""
     again: list[Group] = []
     taken: set[str] = set()

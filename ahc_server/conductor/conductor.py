@@ -4,9 +4,9 @@ No I/O, no clock, no randomness of its own. What it needs after ``kill -9`` it f
 on the disk before messages go out.
 
 The life of a task: *assigned* → (pairs: *going*) → *done*, *failed*, *cancelled* as its result says; *lost* when its machine is
-gone; *timeout* when it says nothing. A unit that was lost on the way, or whose machine was away at its turn, gets one second
-chance at the end of its step, if its machines are there again; the first tasks are then marked *again* and no longer count. No
-step waits for anybody beyond a time limit.
+gone; *timeout* when it says nothing. A unit that was lost on the way, or whose machine was away at its turn, gets a second
+chance at the end of its step, and a pair a third, if its machines are there again; the tasks before are then marked *again* and
+no longer count. No step waits for anybody beyond a time limit.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from ahc_agent.wire.messages import Cancel, Go, Hello, Progress, Ready, TaskOutcome
-from ahc_server.conductor.chances import partnerless, second_chances
+from ahc_server.conductor.chances import further_chances, partnerless
 from ahc_server.conductor.expand import Step, Unit, choose, chooses, steps_of, units, waves
 from ahc_server.conductor.flight import Flight, StepRun
 from ahc_server.conductor.ground import Ground
@@ -313,11 +313,12 @@ class Conductor(Ground):
     def _end_step(self) -> None:
         if self._run is not None:
             self._run.close_wave()
-            self._keep(records.StepEnded(self._run.step.number, self._now.unix_s, self._run.jitter_s))
+            run = self._run
+            self._keep(records.StepEnded(run.step.number, self._now.unix_s, run.jitter_s, run.begun))
             self._run = None
 
     def _begin_wave(self, run: StepRun) -> bool:
-        """Start the next wave, or give lost units their second chance. False when the step has nothing left."""
+        """Start the next wave, or give lost units a further chance. False when the step has nothing left."""
         if any(self._nodes[machine].lost is None for machine in run.machines):
             wave = next(run.coming, None)
             if wave is not None:
@@ -325,7 +326,7 @@ class Conductor(Ground):
                 for unit in [*wave, *partnerless(run, self._nodes, wave)]:
                     self._begin_unit(run, unit, attempt=1)
                 return True
-        again = second_chances(run, self._nodes)
+        again = further_chances(run, self._nodes)
         if again:
             run.wave += 1
         for group in again:
@@ -333,7 +334,7 @@ class Conductor(Ground):
             run.done -= 1
             for task_id in group.task_ids:
                 self._keep(records.TaskChanged(task_id, "again", "lost on the way, and done again"))
-            self._begin_unit(run, group.unit, attempt=2)
+            self._begin_unit(run, group.unit, group.attempt + 1)
         return bool(again)
 
     def _begin_unit(self, run: StepRun, unit: Unit, attempt: int) -> None:

@@ -15,7 +15,7 @@ from ahc_agent.wire.messages import AnyTask, Hello, InventoryTask, PairTask
 from ahc_server import pairing
 from ahc_server.conductor.model import Node
 from ahc_server.plan.model import Job, Plan
-from ahc_server.rounds import LEAST_ROUNDS, History, Policy, is_chosen
+from ahc_server.rounds import LEAST_IN_BUDGET, LEAST_ROUNDS, History, Policy, is_chosen
 from ahc_server.store.repeats import RepeatPlanned
 
 Unit = tuple[str, ...]
@@ -82,11 +82,13 @@ def units(step: Step, machines: Sequence[str]) -> int:
         return len(machines)
     if chooses(step, machines):
         rounds, every = step.job.rounds, len(machines) - 1 + len(machines) % 2
-        least = (
-            rounds
-            if isinstance(rounds, int)
-            else {"bisection": step.job.most_rounds}.get(rounds, LEAST_ROUNDS)
-        )
+        if isinstance(rounds, int):
+            least = rounds
+        elif rounds == "bisection":
+            least = step.job.most_rounds
+        else:
+            least = LEAST_ROUNDS if step.job.budget_s is None else LEAST_IN_BUDGET
+            least = min(least, step.job.most_rounds)
         return min(least, every) * (len(machines) // 2)
     if step.job.arity is not None:
         return sum(map(len, pairing.group_rounds(machines, step.job.arity)))

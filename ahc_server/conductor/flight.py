@@ -9,6 +9,7 @@ from typing import Literal
 
 from ahc_agent.wire.messages import Assign
 from ahc_server.conductor.expand import Step, Unit
+from ahc_server.conductor.limits import TRIES, TRIES_OF_A_PAIR
 from ahc_server.rounds import History
 
 Role = Literal["solo", "listen", "connect"]
@@ -18,7 +19,7 @@ Role = Literal["solo", "listen", "connect"]
 class Group:
     """The tasks of one unit: one, or the two of a pair (connecting end first).
 
-    ``attempt`` 2 is the second chance. For pairs: ``ready`` is who is prepared, with its ports, ``going`` that both were told to
+    ``attempt`` counts from 1. For pairs: ``ready`` is who is prepared, with its ports, ``going`` that both were told to
     start, at ``start_at_ns`` (CLOCK_MONOTONIC), ``lead_s`` ahead; ``broken`` that one end is out. ``restored``: the server was
     restarted meanwhile; a failure may be its own, and so may be a Go that nobody heard (``start_at_ns`` is 0 until this
     server sends one). ``missing``: tasks lost without a word, whose results may still come; ``spoilt``: one is over and does not
@@ -85,7 +86,7 @@ class StepRun:
     """One step under way.
 
     ``machines``: chosen at its start. ``wave``: the number of the last wave begun, -1 before the first; ``begun``: units whose
-    turn has come. A machine has one flight at a time. ``lost``: units that were lost on the way and get a second chance at the
+    turn has come. A machine has one flight at a time. ``lost``: units that were lost on the way and get a further chance at the
     end of the step. ``delays``: the starts of the wave, for ``jitter_s``, the worst spread so far. ``history``: what the pairs
     brought; ``chooses``: rounds are chosen from it as the step goes, and machines whose partners are away meet each other.
     """
@@ -128,20 +129,24 @@ class StepRun:
         self.flights[flight.task_id] = self.of_machine[flight.machine] = flight
 
     def skip(self, group: Group, *, lost: bool) -> None:
-        """A unit that was not started. One whose machine was away gets its second chance."""
+        """A unit that was not started. One whose machine was away gets a further chance."""
         self.done += 1
-        if lost and group.attempt == 1:
+        if lost:
             group.spoilt = True
+            self.give_up(group)
+
+    def give_up(self, group: Group) -> None:
+        """A unit is lost, this time: unless it was tried often enough, it gets a further chance."""
+        if group.attempt < (TRIES_OF_A_PAIR if group.is_pair else TRIES):
             self.lost[group.unit] = group
 
     def land(self, flight: Flight, *, lost: bool, heard: bool) -> None:
-        """A task is over, by a result (``heard``) or without. A unit that was lost the first time gets its second chance."""
+        """A task is over, by a result (``heard``) or without."""
         group = flight.group
         del group.flights[flight.role], self.flights[flight.task_id], self.of_machine[flight.machine]
         if lost:
             group.lose(flight.task_id, heard=heard)
-            if group.attempt == 1:
-                self.lost[group.unit] = group
+            self.give_up(group)
         if not group.flights:
             del self.groups[group.group_id]
             self.done += 1

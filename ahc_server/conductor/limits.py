@@ -23,6 +23,10 @@ CANCEL_S = 10.0
 REJOIN_S = 60.0
 #: Where nobody is left, the session goes on without anybody after this.
 DESERTED_S = 30.0
+#: What is lost on the way is tried so often in its step: what a machine does alone, and a pair. A task goes on while the server
+#: is down, and who loses it twice is to blame; a pair is lost with either end and with a killed server, and none need be. Nothing
+#: is tried for ever: it could be what kills.
+TRIES, TRIES_OF_A_PAIR = 2, 3
 #: A machine that lets so many tasks in a row pass without a word counts as lost.
 SILENT_TASKS = 2
 

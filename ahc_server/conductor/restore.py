@@ -52,8 +52,7 @@ def restore_tasks(run: StepRun, saved: SavedSession, nodes: Mapping[str, Node]) 
         for row in own:
             if row.state == "lost":
                 group.lose(row.task_id, heard=row.task_id in saved.heard)
-                if group.attempt == 1:
-                    run.lost[group.unit] = group
+                run.give_up(group)
         _add_flights(run, group, own, nodes)
         if not group.flights and own[0].state != "again":
             run.done += 1

@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from functools import cached_property
 
+from ahc_agent.order import natural_order
 from ahc_server.flows import integers
 from ahc_server.gate.planned import absent, unmet
 from ahc_server.judge.model import Report
 from ahc_server.measured import Measured, Names
+from ahc_server.rounds.untried import untried
 from ahc_server.session import OutcomeRecord, Session, StepRecord
 
 #: Sessions that an import made begin their plan so: their steps' times are those of the oldest file.
@@ -22,8 +24,12 @@ _IMPORTED = "# imported"
 _OVER = "done"
 
 
+#: Whom it concerns (a node, the two of a pair, nobody: then the session as a whole), and what is not whole.
+Gap = tuple[tuple[str, ...], str]
+
+
 class Books:
-    """A session by machine and step. ``gaps`` of whom: a node's id, or None for the session as a whole."""
+    """A session by machine and step."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -42,19 +48,20 @@ class Books:
 
     # ── is all there? ──────────────────────────────────────────────────────────────────────────────
 
-    def gaps(self, report: Report) -> Iterator[tuple[str | None, str]]:
-        """(node or None, what is not whole), in a fixed order whatever that of the data. ``report``: the judge's."""
+    def gaps(self, report: Report) -> Iterator[Gap]:
+        """What is not whole, in a fixed order whatever that of the data. ``report``: the judge's."""
         session = self.session
         if session.state != _OVER:
-            yield None, f"the session is {session.state}: it may lack results"
+            yield (), f"the session is {session.state}: it may lack results"
         if not session.nodes:
-            yield None, "the session has no nodes"
-        yield from self._doubled(report)
-        yield from self._strangers()
-        yield from self._steps()
+            yield (), "the session has no nodes"
+        yield from (((), text) for text in self._doubled(report))
+        yield from (((), text) for text in self._strangers())
+        yield from (((), text) for text in self._steps())
         yield from self._nodes()
+        yield from self._pairs()
 
-    def _doubled(self, report: Report) -> Iterator[tuple[str | None, str]]:
+    def _doubled(self, report: Report) -> Iterator[str]:
         told: list[tuple[str, list[str]]] = [
             ("machine", [record.machine for record in self.session.nodes]),
             ("node id", [record.node for record in self.session.nodes]),
@@ -66,58 +73,54 @@ class Books:
         told.append(("round of flows, step", flows))
         for what, names in told:
             for name in sorted(name for name, count in Counter(names).items() if count > 1):
-                yield None, f"the {what} {name} is there more than once"
+                yield f"the {what} {name} is there more than once"
         judged, there = {node.id for node in report.nodes}, {record.node for record in self.session.nodes}
         for node in sorted(there ^ judged):
-            yield None, f"{node} is in {'the session' if node in there else 'the report'} alone"
+            yield f"{node} is in {'the session' if node in there else 'the report'} alone"
 
-    def _strangers(self) -> Iterator[tuple[str | None, str]]:
+    def _strangers(self) -> Iterator[str]:
         strangers = {each.machine for each in self.session.outcomes} - set(self.node_of)
         strangers |= {name for table in self.session.flows for name in table.machines} - set(self.node_of)
         for machine in sorted(strangers):
-            yield None, f"results of {machine}, which is not in the session"
+            yield f"results of {machine}, which is not in the session"
         for table in self.session.flows:
             if not table.is_sound:
-                yield None, f"step {table.step}: the flows of round {table.wave} cannot be read"
+                yield f"step {table.step}: the flows of round {table.wave} cannot be read"
 
-    def _steps(self) -> Iterator[tuple[str | None, str]]:
+    def _steps(self) -> Iterator[str]:
         there: dict[int, set[str]] = defaultdict(set)
         for each in self.session.outcomes:
             there[each.step].add(each.machine)
         for table in self.session.flows:
             there[table.step].update(table.machines)
         if not self.steps:
-            yield None, "no step of the session is known"
+            yield "no step of the session is known"
         jobs = [step.job for number, step in self.steps.items() if number not in self.again]
-        for text in absent(self.session.plan, jobs):
-            yield None, text
-        for text in unmet(self.session.plan, self.steps.values(), self._met()):
-            yield None, text
+        yield from absent(self.session.plan, jobs)
+        first = [step for number, step in self.steps.items() if number not in self.again]
+        yield from unmet(self.session.plan, first, self._there())
         for number in sorted(set(there) - set(self.steps)):
-            yield None, f"results of step {number}, which the session does not have"
+            yield f"results of step {number}, which the session does not have"
         for number, step in sorted(self.steps.items()):
             if number in self.again:
                 continue
             if step.state != _OVER:
-                yield None, f"step {number} ({step.job}) is {step.state}"
+                yield f"step {number} ({step.job}) is {step.state}"
             have = len(there[number])
             if have < step.hosts:
-                yield None, f"step {number} ({step.job}) ran on {step.hosts:,} nodes, results are of {have:,}"
+                yield f"step {number} ({step.job}) ran on {step.hosts:,} nodes, results are of {have:,}"
             if step.started_at_s is None:
-                yield None, f"step {number} ({step.job}): nobody knows when it ran"
+                yield f"step {number} ({step.job}): nobody knows when it ran"
 
-    def _met(self) -> dict[int, int]:
-        """Step → pairs of nodes of which a result came, whatever it says; steps that tested no pairs are left out."""
+    def _there(self) -> dict[int, int]:
+        """Step → machines or pairs of which a result came, whatever it says."""
         told: dict[int, set[str]] = defaultdict(set)
-        without: Counter[int] = Counter()
         for each in self.first:
-            if each.outcome.pair is not None:
-                told[each.step].add(each.outcome.pair.pair_id)
-            else:
-                without[each.step] += 1
-        return {step: len(pairs) + without[step] // 2 for step, pairs in told.items()}
+            pair = each.outcome.pair
+            told[each.step].add(each.unit or (each.task_id if pair is None else pair.pair_id))
+        return {step: len(units) for step, units in told.items()}
 
-    def _nodes(self) -> Iterator[tuple[str | None, str]]:
+    def _nodes(self) -> Iterator[Gap]:
         failed: dict[str, dict[int, str]] = defaultdict(dict)
         delivered: set[tuple[str, int]] = set()
         for each in self.first:
@@ -132,12 +135,23 @@ class Books:
         seen = {machine for machine, _ in delivered}
         for record in sorted(self.session.nodes, key=lambda record: record.node):
             if record.inventory is None:
-                yield record.node, "no inventory came in"
+                yield (record.node,), "no inventory came in"
             if record.machine not in seen:
-                yield record.node, "no result came in"
+                yield (record.node,), "no result came in"
             for step, said in sorted(failed[record.machine].items()):
                 if (record.machine, step) not in delivered:
-                    yield record.node, f"step {step} brought no result: {said}"
+                    yield (record.node,), f"step {step} brought no result: {said}"
+
+    def _pairs(self) -> Iterator[Gap]:
+        """Pairs that were to meet and did not, and those of which one end alone is there."""
+        for each in untried(self.session):
+            nodes = tuple(sorted((self.node_of.get(end, end) for end in each.ends), key=natural_order))
+            yield nodes, f"step {each.step} ({each.job}) brought no result: {each.why}"
+        ends = Counter(
+            (each.step, each.unit) for each in self.first if each.component == "network" and each.unit
+        )
+        for step, count in sorted(Counter(step for (step, _), number in ends.items() if number < 2).items()):
+            yield (), f"step {step}: of {count:,} pairs one end alone is there"
 
     # ── when was what measured? ────────────────────────────────────────────────────────────────────
 

@@ -54,11 +54,14 @@ class Asked:
 
 
 def whole_session(asked: Asked) -> Iterator[Reason]:
-    for node, text in asked.books.gaps(asked.data.report):
-        if node is None:
+    for nodes, text in asked.books.gaps(asked.data.report):
+        if not nodes:
             yield _cannot_tell("session", FLEET, text)
-        else:
-            yield _cannot_tell("session", f"node:{node}", f"{node}: {text}", [node], kind="not-measured")
+            continue
+        element = f"{'node' if len(nodes) == 1 else 'pair'}:{'-'.join(nodes)}"
+        component = None if len(nodes) == 1 else "network"
+        told = f"{' – '.join(nodes)}: {text}"
+        yield _cannot_tell("session", element, told, list(nodes), kind="not-measured", component=component)
     if asked.books.newest_s > asked.now_s + CLOCK_SLACK_S:
         yield _cannot_tell("session", FLEET, "its data is from the future: one of two clocks is wrong")
     if asked.data.report.session != asked.data.session.name:

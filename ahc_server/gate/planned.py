@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from ahc_agent.errors import AhcError
-from ahc_server.conductor.expand import chooses, steps_of, units
+from ahc_server.conductor.expand import Step, steps_of, units
 from ahc_server.plan import parse_plan
 from ahc_server.session import StepRecord
 
@@ -44,33 +44,41 @@ def absent(plan: str, jobs: list[str]) -> Iterator[str]:
             yield f"the plan has {_steps(wanted[job])} of {job}, {there[job] or 'none'} of them there"
 
 
-def unmet(plan: str, steps: Iterable[StepRecord], met: Mapping[int, int]) -> Iterator[str]:
-    """Steps of which fewer pairs of nodes were tested than the plan has at least. ``met``: step → pairs that are there, of those
-    that tested pairs. What cannot be told of a plan is not said here: ``absent`` has said it."""
-    if _WITHOUT_PLAN.fullmatch(plan.strip()) or plan.strip() in _IMPORTS:
-        return
-    try:
-        planned = dict(enumerate(steps_of(parse_plan(plan, "the session's plan"))))
-    except AhcError:
-        return
+def unmet(plan: str, steps: Iterable[StepRecord], there: Mapping[int, int]) -> Iterator[str]:
+    """Steps of which less is there than their turn came for, by the server's own books, or than the plan has of pairs at least.
+
+    ``steps``: those of the plan itself; ``there``: step → machines or pairs of which a result is there. The plan alone says
+    nothing of rounds that were chosen as the step went. What cannot be told of a plan is not said here: ``absent`` has said it.
+    """
+    planned = _planned(plan)
     for step in sorted(steps, key=lambda step: step.step):
-        wanted = planned.get(step.step)
-        if (
-            step.step not in met
-            or wanted is None
-            or wanted.job.name != step.job
-            or wanted.job.arity is not None
-        ):
-            continue
-        machines = [str(number) for number in range(step.hosts)]
-        if wanted.job.budget_s is not None and chooses(wanted, machines):
-            continue  # so many as the time was enough for
-        least = units(wanted, machines)
-        if met[step.step] < least:
+        wanted, found = planned.get(step.step), there.get(step.step, 0)
+        least = _least_pairs(wanted, step) if wanted is not None else 0
+        what = "pairs of nodes" if step.component == "network" else "nodes"
+        if found < least:
             yield (
-                f"step {step.step} ({step.job}): by the plan at least {least:,} pairs of nodes meet,"
-                f" results are of {met[step.step]:,}"
+                f"step {step.step} ({step.job}): by the plan at least {least:,} pairs of nodes meet, results are of {found:,}"
             )
+        elif step.units is not None and found < step.units:
+            yield (
+                f"step {step.step} ({step.job}): it was the turn of {step.units:,} {what}, results are of {found:,}"
+            )
+
+
+def _planned(plan: str) -> dict[int, Step]:
+    if _WITHOUT_PLAN.fullmatch(plan.strip()) or plan.strip() in _IMPORTS:
+        return {}
+    try:
+        return dict(enumerate(steps_of(parse_plan(plan, "the session's plan"))))
+    except AhcError:
+        return {}
+
+
+def _least_pairs(wanted: Step, step: StepRecord) -> int:
+    job = wanted.job
+    if job.component != "network" or job.name != step.job or job.arity is not None:
+        return 0
+    return units(wanted, [str(number) for number in range(step.hosts)])
 
 
 def _steps(count: int) -> str:

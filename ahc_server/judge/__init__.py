@@ -52,6 +52,7 @@ from ahc_server.judge.thresholds import SHIPPED, Tables
 from ahc_server.judge.unexplained import unexplained
 from ahc_server.judge.wires import with_wires
 from ahc_server.rounds.unseen import unseen, unsettled
+from ahc_server.rounds.untried import untried
 from ahc_server.session import NodeRecord, Session
 from ahc_server.switches import data_addresses
 
@@ -275,7 +276,21 @@ def _notes(session: Session, records: Sequence[NodeRecord]) -> list[str]:
             told.setdefault(f"inventory, {error.collector}: {error.error}", []).append(record.node)
     notes = [] if session.state == "done" else [f"the session is {session.state}: it may lack results"]
     notes += [*([text] if (text := unseen(session)) is not None else []), *unsettled(session)]
+    notes += _untried(session)
     return notes + [f"{text} ({_who(nodes, len(records))})" for text, nodes in sorted(told.items())]
+
+
+def _untried(session: Session) -> list[str]:
+    """A sentence for each reason why pairs that were to meet did not: nobody knows anything of them."""
+    called = {record.machine: record.node for record in session.nodes}
+    told: dict[tuple[str, str], list[str]] = {}
+    for each in untried(session):
+        pair = " – ".join(sorted((called.get(end, end) for end in each.ends), key=natural_order))
+        told.setdefault((each.job, each.why), []).append(pair)
+    return [
+        f"{job}: not tested, so nobody knows: {wording.listed(pairs)} ({why})"
+        for (job, why), pairs in sorted(told.items())
+    ]
 
 
 def _who(nodes: Sequence[str], fleet: int) -> str:

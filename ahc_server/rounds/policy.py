@@ -20,7 +20,7 @@ BISECTION_ROUNDS = 3
 #: Seconds after which ``auto`` begins no further round, where the plan does not say: 16 rounds of 10 s each way take 6 minutes.
 BUDGET_S = 600.0
 #: With one partner nobody can tell which end is slow: so many rounds are taken whatever the plan's budget is.
-_LEAST_IN_BUDGET = 2
+LEAST_IN_BUDGET = 2
 #: Rounds before the first in which what is in doubt decides who meets: earlier ones know too little of anybody.
 _RANDOM_ROUNDS = 4
 
@@ -89,6 +89,6 @@ class Policy:
 
     def _is_spent(self, number: int, spent_s: float) -> bool:
         """Whether a further round, as long as those before, would end too late."""
-        least = LEAST_ROUNDS if self.budget_s is None else _LEAST_IN_BUDGET
+        least = LEAST_ROUNDS if self.budget_s is None else LEAST_IN_BUDGET
         budget_s = BUDGET_S if self.budget_s is None else self.budget_s
         return number >= least and spent_s * (number + 1) / number > budget_s

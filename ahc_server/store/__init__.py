@@ -242,8 +242,9 @@ class Store:
             return with_sound_times(session, self.path)
 
     def _steps(self, session: int) -> list[StepRecord]:
+        units = "units" if database.version(self._db, self.path) >= 3 else "NULL"
         rows = self._db.execute(
-            "SELECT step, job, component, hosts, state, started_s, ended_s, start_jitter_s FROM steps"
+            f"SELECT step, job, component, hosts, state, started_s, ended_s, start_jitter_s, 0, NULL, {units} FROM steps"
             " WHERE session = ? ORDER BY step",
             (session,),
         )
@@ -293,11 +294,8 @@ class Store:
             if outcome.pair is not None and not is_own(outcome.pair, machine, unit, role, ends.get(unit, [])):
                 outcome = TaskOutcome(status="failed", error="it told of another pair than its own")
                 measured = None
-            outcomes.append(
-                OutcomeRecord(
-                    task_id, machine, step.job, step.component, number, step.hosts, outcome, measured, wave
-                )
-            )
+            where = step.job, step.component, number, step.hosts
+            outcomes.append(OutcomeRecord(task_id, machine, *where, outcome, measured, wave, unit))
         return outcomes, inventories
 
     def _nodes(self, session: int, inventories: dict[str, Any], prefer: Prefer) -> list[NodeRecord]:

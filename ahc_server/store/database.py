@@ -15,8 +15,9 @@ from ahc_server.store import flows, outofband, repeats
 
 #: "AHC\1" as SQLite's application id: tells our files from others.
 APPLICATION_ID = 0x41484301
-SCHEMA_VERSION = 2
-#: Schema 1 kept measurements in the payload and nowhere else: readable as it is.
+SCHEMA_VERSION = 3
+#: Schema 1 kept measurements in the payload and nowhere else; before 3 a step did not say how many units it had. Both are
+#: readable as they are.
 OLDEST_VERSION = 1
 BUSY_TIMEOUT_S = 10.0
 #: A result takes 10 to 200 kB: pages larger than usual, and the log taken over only every 64 MiB.
@@ -40,6 +41,7 @@ CREATE TABLE steps (
     session INTEGER NOT NULL REFERENCES sessions ON DELETE CASCADE,
     step INTEGER NOT NULL, job TEXT NOT NULL, component TEXT NOT NULL, hosts INTEGER NOT NULL,
     machines BLOB NOT NULL, state TEXT NOT NULL, started_s REAL, ended_s REAL, start_jitter_s REAL,
+    units INTEGER,
     PRIMARY KEY (session, step)
 ) STRICT, WITHOUT ROWID;
 
@@ -69,6 +71,7 @@ ALTER TABLE results ADD COLUMN columns BLOB;
 ALTER TABLE results ADD COLUMN details BLOB;
 CREATE TABLE layouts (layout BLOB PRIMARY KEY, names BLOB NOT NULL) STRICT, WITHOUT ROWID;
 """,
+    2: "ALTER TABLE steps ADD COLUMN units INTEGER",
 }
 
 

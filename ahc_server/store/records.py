@@ -55,11 +55,13 @@ class StepStarted:
 
 @dataclass(frozen=True, slots=True)
 class StepEnded:
-    """``start_jitter_s``: latest minus earliest start of what was started together, the worst wave's; None unknown."""
+    """``start_jitter_s``: latest minus earliest start of what was started together, the worst wave's; None unknown. ``units``:
+    machines or pairs whose turn came, second tries not counted; None where nobody counted."""
 
     step: int
     at_s: float
     start_jitter_s: float | None
+    units: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

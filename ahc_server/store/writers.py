@@ -48,8 +48,8 @@ def _step_started(db: sqlite3.Connection, session: int | None, it: records.StepS
 
 def _step_ended(db: sqlite3.Connection, session: int | None, it: records.StepEnded) -> None:
     db.execute(
-        "UPDATE steps SET state = 'done', ended_s = ?, start_jitter_s = ? WHERE session = ? AND step = ?",
-        (it.at_s, it.start_jitter_s, session, it.step),
+        "UPDATE steps SET state = 'done', ended_s = ?, start_jitter_s = ?, units = ? WHERE session = ? AND step = ?",
+        (it.at_s, it.start_jitter_s, it.units, session, it.step),
     )
 
 
