@@ -109,5 +109,7 @@ def test_a_shell_on_the_serial_console_and_nothing_that_listens(here: Site) -> N
     guest.type("echo panic=$(cat /proc/sys/kernel/panic)")
     guest.wait_for("^panic=7", BOOT_S, after_s=begun.at_s)  # as the kernel was told
     guest.type("exit")
+    guest.wait_for("boot .*the shell has ended; the agent begins again", BOOT_S)
     guest.wait_for("joined the server", BOOT_S, after_s=begun.at_s)
+    assert "trouble" not in guest.text, "all of this was on purpose"
     guest.kill()

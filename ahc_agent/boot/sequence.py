@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from ahc_agent.boot.companion import Beside
 
 RUN = Path("/run/ahc")
-#: In ``Powers.run``: there since the agent's first start; holds why the last one failed.
+#: In ``Powers.run``: there since the agent's first start; holds why the last one failed, or that it made way for a person.
 STARTED = "started"
+HANDED_OVER = "a person was given this console"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +103,16 @@ class Boot:
         """Whether an agent ran here before, and why it failed."""
         started = self._powers.run / STARTED
         if started.exists():
-            self._console.trouble(
-                "the agent has been started anew by init",
-                "The server keeps what it had; results are sent again",
-            )
-            if why := started.read_text(errors="replace"):
-                self._console.trouble(why)
+            why = started.read_text(errors="replace")
+            if why == HANDED_OVER:
+                self._console.say("boot", "the shell has ended; the agent begins again")
+            else:
+                self._console.trouble(
+                    "the agent has been started anew by init",
+                    "The server keeps what it had; results are sent again",
+                )
+                if why:
+                    self._console.trouble(why)
             routes.forget([card.name for card in interfaces.cards()])
         started.parent.mkdir(parents=True, exist_ok=True)
         started.write_text("")

@@ -13,7 +13,7 @@ from pathlib import Path
 from ahc_agent.boot import arguments
 from ahc_agent.boot.console import TROUBLE_CHARACTERS, Console
 from ahc_agent.boot.ending import finish
-from ahc_agent.boot.sequence import STARTED, Boot, Powers
+from ahc_agent.boot.sequence import HANDED_OVER, STARTED, Boot, Powers
 from ahc_agent.errors import UsageError
 
 #: Where a ramdisk's root is (proc(5), mountinfo): nothing that is on a disk, so that nothing of value can be harmed.
@@ -30,8 +30,10 @@ def boot(line: str | None = None) -> None:
         raise UsageError(
             "this machine's root is on a disk: `ahc-agent boot` is for a ramdisk (see --rehearse)"
         )
-    console = Console()
-    then = _run(line, console, Powers())
+    console, powers = Console(), Powers()
+    then = _run(line, console, powers)
+    if then == "shell":
+        _leave_word(powers.run / STARTED, HANDED_OVER, console)
     finish(then, lambda sentence: console.say("done", sentence))
 
 
@@ -61,7 +63,7 @@ def _run(line: str | None, console: Console, powers: Powers) -> arguments.Then:
 
 
 def _leave_word(file: Path, why: str, console: Console) -> None:
-    """For the server, which the next agent reaches."""
+    """For the next agent, and the server, which it reaches."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(why[:TROUBLE_CHARACTERS])
