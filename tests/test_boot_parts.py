@@ -28,6 +28,7 @@ from ahc_agent.measure import Measurement
 from ahc_agent.wire import link
 from ahc_agent.wire.codec import encode, read_from_agent
 from ahc_agent.wire.messages import DiskTask, Hello, Identity, Result, TaskOutcome
+from tests.boot_helpers import until
 
 
 def recording() -> tuple[Console, list[str]]:
@@ -66,21 +67,32 @@ def test_all_active_consoles_are_written_and_one_that_is_held_holds_nobody(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     held, free = pty.openpty(), pty.openpty()
+    said = {held[0]: b"", free[0]: b""}
+
+    def hears(handle: int, text: bytes, times: int = 1) -> bool:
+        with contextlib.suppress(BlockingIOError):
+            said[handle] += os.read(handle, 10_000)
+        return said[handle].count(text) >= times
+
     try:
         terminals = Terminals([Path(os.ttyname(held[1])), Path("/dev/nothing"), Path(os.ttyname(free[1]))])
-        os.set_blocking(held[1], False)
+        for handle in (held[1], *said):
+            os.set_blocking(handle, False)
         with contextlib.suppress(BlockingIOError):
             while True:
                 os.write(held[1], b"x" * 1000)  # until it takes no more, for nobody reads
         terminals.write("hello\n")
+        assert until(lambda: hears(free[0], b"hello\r"))
         monkeypatch.delattr(select, "select")  # from here on nobody may wait
         for _ in range(100):
             terminals.write("again\n")
-        assert os.read(free[0], 10_000).count(b"again") == 100
-        said = b""
-        while b"released" not in said:  # the other end reads again
-            said = said[-10:] + os.read(held[0], 1000)
+        assert until(lambda: hears(free[0], b"again", 100))
+
+        def released() -> bool:
             terminals.write("released\n")
+            return hears(held[0], b"released")
+
+        assert until(released), "once somebody reads"
         terminals.close()
     finally:
         for handle in (*held, *free):

@@ -44,7 +44,14 @@ class Wire:
 
     def servers(self, arguments: Arguments | None = None) -> Servers:
         console = Console(self.lines.append)
-        return Servers(arguments or Arguments(), console, cast("Loop", self), None, clock=lambda: self.now_s)
+        return Servers(
+            arguments or Arguments(),
+            console,
+            cast("Loop", self),
+            None,
+            clock=lambda: self.now_s,
+            spread=lambda: 1.0,
+        )
 
     def moves(self, servers: Servers, seconds: float) -> bool:
         """Whether another is to be tried within so many seconds of not being joined."""

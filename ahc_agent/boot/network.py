@@ -13,15 +13,14 @@ from ahc_agent.boot import advertised, interfaces, routes
 from ahc_agent.boot.arguments import Arguments, Static
 from ahc_agent.boot.console import Console
 from ahc_agent.boot.dhcp import HOOK, Client, Lease
+from ahc_agent.boot.holding import RETRY_FIRST_S, RETRY_MOST_S, Holding
 from ahc_agent.boot.interfaces import Card
 from ahc_agent.boot.routes import Place
-from ahc_agent.errors import AhcError, ProgramError
+from ahc_agent.errors import AhcError
 
 #: A card takes some seconds to find its carrier; a switch port half a minute until it passes anything.
 _CARRIER_PATIENCE_S = 8.0
 _SAY_FIRST_S, _SAY_MOST_S = 10.0, 320.0
-#: What the kernel would not do (cards up, addresses, routes) is tried again.
-_RETRY_FIRST_S, _RETRY_MOST_S = 1.0, 320.0
 #: A DHCP client that cannot be started is not tried at every turn.
 _ASK_AGAIN_S = 20.0
 #: So long addresses that name no card are kept for the card that the machine booted from, whose driver may come last.
@@ -48,26 +47,20 @@ _CHECK_DHCP = (
 class _State:
     """What is known of one card. ``static``: the operator's address for it; ``gone``: it is not there at the moment.
 
-    ``wanted`` is the address that it should have, ``place`` that which it has, ``leavings`` are old ones that could not be taken
-    back yet. ``lease_ends_at_s``: of the lease before the one that is being asked for.
+    ``lease_ends_at_s``: of the lease before the one that is being asked for.
     """
 
     number: int
     card: Card
     seen_at_s: float
+    holding: Holding
     static: Static | None = None
     gone: bool = False
     client: Client | None = None
     lease_ends_at_s: float = math.inf
     ask_at_s: float = 0.0
-    wanted: Place | None = None
-    whence: str = ""
-    place: Place | None = None
-    leavings: list[Place] = field(default_factory=list)
     up_at_s: float = math.inf
-    up_pause_s: float = _RETRY_FIRST_S
-    retry_at_s: float = math.inf
-    retry_pause_s: float = _RETRY_FIRST_S
+    up_pause_s: float = RETRY_FIRST_S
     say_at_s: float = 0.0
     pause_s: float = _SAY_FIRST_S
     told: set[str] = field(default_factory=set)
@@ -109,7 +102,7 @@ class Network:
 
     def places(self) -> list[Place]:
         """Addresses that the machine has, that of the preferred card first."""
-        return [state.place for state in self._in_order() if state.place is not None]
+        return [state.holding.place for state in self._in_order() if state.holding.place is not None]
 
     def leases(self) -> list[Lease]:
         """What DHCP servers gave, that of the preferred card first."""
@@ -151,8 +144,7 @@ class Network:
                 self._take(state, None)
             if now >= state.up_at_s and not state.gone:
                 self._bring_up(state)
-            if now >= state.retry_at_s:
-                self._apply(state)
+            state.holding.turn()
             self._complain(state, now)
         if now >= self._say_at_s:
             self._say_at_s = now + _SAY_MOST_S
@@ -169,10 +161,12 @@ class Network:
         for card in cards:
             state = self._states.get(card.name)
             if state is None:
-                state = self._states[card.name] = _State(self._number(card), card, now)
+                holding = Holding(_name(card), self._console, self._clock)
+                state = self._states[card.name] = _State(self._number(card), card, now, holding)
                 state.gone = True
             if state.gone:
                 state.gone, state.card, state.say_at_s = False, card, now + _CARRIER_PATIENCE_S
+                state.holding.name = _name(card)
                 self._begin(state)
             if card.carrier != state.card.carrier:
                 self._console.say(
@@ -182,7 +176,7 @@ class Network:
             state.card = card
             if card.carrier and state.client is None and self._asks(card) and now >= state.ask_at_s:
                 self._ask(state)
-            if self._asks(card) and (state.wanted is None or state.wanted.by_kernel):
+            if self._asks(card) and (state.holding.wanted is None or state.holding.wanted.by_kernel):
                 self._take_advertised(
                     state, now - (state.client.asked_at_s if state.client else state.seen_at_s)
                 )
@@ -192,7 +186,7 @@ class Network:
         card = state.card
         for sentence in routes.prepare([card.name]):
             self._console.trouble(sentence)
-        state.up_pause_s = _RETRY_FIRST_S
+        state.up_pause_s = RETRY_FIRST_S
         self._bring_up(state)
         if card.infiniband and not self._wanted.static:
             self._console.say("network", f"{_name(card)}: {_NO_DHCP}")
@@ -206,7 +200,7 @@ class Network:
             interfaces.bring_up(state.card.name)
             state.up_at_s = math.inf
         except OSError as error:
-            pause_s, state.up_pause_s = state.up_pause_s, min(2 * state.up_pause_s, _RETRY_MOST_S)
+            pause_s, state.up_pause_s = state.up_pause_s, min(2 * state.up_pause_s, RETRY_MOST_S)
             state.up_at_s = self._clock() + pause_s
             self._console.trouble(
                 f"{_name(state.card)}: cannot be brought up: {error.strerror}",
@@ -219,7 +213,7 @@ class Network:
         if state.client is not None:
             state.client.close()
         state.gone, state.client, state.lease_ends_at_s = True, None, math.inf
-        self._settle(state, None)
+        state.holding.settle(None)
         state.pause_s = _SAY_FIRST_S
 
     def _number(self, card: Card) -> int:
@@ -244,7 +238,7 @@ class Network:
     def _give(self, state: _State, static: Static) -> None:
         """The operator's address, to a card."""
         state.static = static
-        self._settle(state, Place(state.card.name, state.number, static.address, static.gateway))
+        state.holding.settle(Place(state.card.name, state.number, static.address, static.gateway))
         self._serve_names()
 
     def _asks(self, card: Card) -> bool:
@@ -268,57 +262,28 @@ class Network:
     def _take(self, state: _State, lease: Lease | None) -> None:
         """A new lease, or the end of one."""
         if lease is None:
-            if state.wanted is not None:
+            if state.holding.wanted is not None:
                 self._console.trouble(f"{_name(state.card)}: its lease has ended", _CHECK_DHCP)
-            self._settle(state, None)
+            state.holding.settle(None)
             return
         state.lease_ends_at_s = math.inf  # udhcpc watches over that of its own
         place = Place(state.card.name, state.number, lease.address, lease.gateway, lease.mtu)
-        self._settle(state, place, f" from DHCP server {lease.server}" if lease.server else " by DHCP")
+        state.holding.settle(place, f" from DHCP server {lease.server}" if lease.server else " by DHCP")
         self._serve_names()
 
     def _take_advertised(self, state: _State, asked_for_s: float) -> None:
         """An IPv6 address by router advertisements, where DHCP has none for us. A lease that comes later takes its place."""
         there = advertised.addresses(state.card.name)
         if not there:
-            if state.wanted is not None:
+            if state.holding.wanted is not None:
                 self._console.trouble(f"{_name(state.card)}: no router advertises its address any more")
-            self._settle(state, None)
-        elif state.wanted is not None or asked_for_s > _DHCP_FIRST_S or self._is_server_ipv6:
-            address = state.wanted.address if state.wanted is not None else there[0]
+            state.holding.settle(None)
+        elif state.holding.wanted is not None or asked_for_s > _DHCP_FIRST_S or self._is_server_ipv6:
+            address = state.holding.wanted.address if state.holding.wanted is not None else there[0]
             address = address if address in there else there[0]
             router = advertised.gateway(state.card.name)
             place = Place(state.card.name, state.number, address, router, by_kernel=True)
-            self._settle(state, place, " from router advertisements")
-
-    def _settle(self, state: _State, place: Place | None, whence: str = "") -> None:
-        """Give a card its address, or take it away."""
-        if place == state.wanted:
-            return
-        if state.wanted is not None:
-            state.leavings.append(state.wanted)
-        state.leavings = [each for each in state.leavings if each != place]
-        state.wanted, state.whence, state.retry_pause_s = place, whence, _RETRY_FIRST_S
-        self._apply(state)
-
-    def _apply(self, state: _State) -> None:
-        """Have the kernel do what is wanted; what it does not do is tried again. An address that is there is of use also where
-        one of its routes is not."""
-        place = state.wanted
-        try:
-            routes.change(state.leavings, place)
-            state.leavings.clear()
-            state.retry_at_s = math.inf
-        except ProgramError as error:
-            pause_s, state.retry_pause_s = state.retry_pause_s, min(2 * state.retry_pause_s, _RETRY_MOST_S)
-            state.retry_at_s = self._clock() + pause_s
-            self._console.trouble(f"{_name(state.card)}: {error}", f"It is tried again in {pause_s:.0f} s")
-        before, state.place = state.place, place if place is not None and routes.is_there(place) else None
-        if state.place is not None and state.place != before:
-            way = f", gateway {state.place.gateway}" if state.place.gateway is not None else ", no gateway"
-            self._console.say(
-                "network", f"{_name(state.card)}: address {state.place.address}{state.whence}{way}"
-            )
+            state.holding.settle(place, " from router advertisements")
 
     def _serve_names(self) -> None:
         """Name servers of all leases and of the operator."""
@@ -343,9 +308,9 @@ class Network:
         if state.client is not None and not state.client.alive():
             self._console.trouble(f"{name}: udhcpc has ended; it is started again")
             self._ask(state)
-        elif not state.card.carrier and (state.place is None or state.static is not None):
+        elif not state.card.carrier and (state.holding.place is None or state.static is not None):
             self._without_carrier(state, name)
-        elif state.place is not None:
+        elif state.holding.place is not None:
             return
         elif state.client is not None and state.client.wrong is not None:
             self._console.trouble(f"{name}: {state.client.wrong}", _CHECK_DHCP)

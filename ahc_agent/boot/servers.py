@@ -6,6 +6,7 @@ server or another key is tried as soon as one is named.
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ from ahc_agent.errors import UsageError
 #: How long a server is waited for that only DHCP could name, before that is said.
 _NAMED_WITHIN_S: Final = 10.0
 _NAMED_MOST_S: Final = 320.0
-#: So long a server cannot be joined before DHCP is asked anew; the pause doubles each time.
+#: So long a server cannot be joined before DHCP is asked anew; the pause doubles each time, and is spread at random: a fleet that
+#: lost its server must not ask as one.
 _ASK_FIRST_S: Final = 10.0
 _ASK_MOST_S: Final = 320.0
 _CHECK_OPTIONS = "Check the DHCP server's options 224 and 225"
@@ -47,12 +49,14 @@ class Servers:
         loop: Loop,
         give_up_at_s: float | None,
         clock: Callable[[], float] = time.monotonic,
+        spread: Callable[[], float] = lambda: random.uniform(0.75, 1.25),
     ) -> None:
         self._arguments = arguments
         self._console = console
         self._loop = loop
         self._give_up_at_s = give_up_at_s
         self._clock = clock
+        self._spread = spread
         self._refused: set[tuple[str, str]] = set()
         self._tried: Server | None = None
         self._failed: set[Server] = set()
@@ -90,13 +94,13 @@ class Servers:
             return False
         now = self._clock()
         if self._ask_at_s is None:
-            self._ask_at_s = now + self._pause_s
+            self._ask_at_s = now + self._pause_s * self._spread()
         named = self._named()
         if named and self._tried not in named:
             return True
         if now < self._ask_at_s:
             return False
-        self._ask_at_s = now + self._pause_s
+        self._ask_at_s = now + self._pause_s * self._spread()
         self._failed.add(self._tried)
         if not self._failed.issuperset(named):
             return True
