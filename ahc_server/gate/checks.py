@@ -60,7 +60,7 @@ def whole_session(asked: Asked) -> Iterator[Reason]:
             continue
         element = f"{'node' if len(nodes) == 1 else 'pair'}:{'-'.join(nodes)}"
         component = None if len(nodes) == 1 else "network"
-        told = f"{' – '.join(nodes)}: {text}"
+        told = f"{'-'.join(nodes)}: {text}"
         yield _cannot_tell("session", element, told, list(nodes), kind="not-measured", component=component)
     if asked.books.newest_s > asked.now_s + CLOCK_SLACK_S:
         yield _cannot_tell("session", FLEET, "its data is from the future: one of two clocks is wrong")
