@@ -43,6 +43,7 @@ MACHINES = (
             Disk("SCSI-B3", 1024, "scsi", rotational=True),
             Disk("SCSI-B4", 256, "scsi"),
             Disk("NVME-B5", 768, "nvme"),
+            Disk("", 128, "nvdimm"),
         ),
     ),
     Machine(
@@ -70,7 +71,7 @@ MACHINES = (
 )
 
 #: The SCSI controller is virtio's own.
-_TRANSPORT = {"virtio": "virtio", "scsi": "virtio", "nvme": "nvme"}
+_TRANSPORT = {"virtio": "virtio", "scsi": "virtio", "nvme": "nvme", "nvdimm": "nvdimm"}
 #: QEMU's own BMC has no LAN: that is said, and nothing is made up.
 _UNTOLD = {"bmc": [("bmc", "ipmitool: no LAN channel answers")]}
 
@@ -148,7 +149,12 @@ class TestTheInventoryIsTheHardware:
             if disk.kind == "disk"
         }
         given = {
-            (disk.serial, disk.size_mib * MIB, _TRANSPORT[disk.bus], disk.rotational or disk.bus == "virtio")
+            (
+                disk.serial or None,
+                disk.size_mib * MIB,
+                _TRANSPORT[disk.bus],
+                disk.rotational or disk.bus == "virtio",
+            )
             for disk in machine.disks
         }
         assert told == given

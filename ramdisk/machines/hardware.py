@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-#: Emulated disk controllers: virtio-blk, virtio-scsi, NVMe.
-Bus = Literal["virtio", "scsi", "nvme"]
+#: Emulated disk controllers: virtio-blk, virtio-scsi, NVMe; and a module of persistent memory.
+Bus = Literal["virtio", "scsi", "nvme", "nvdimm"]
 
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """A disk. ``iops_limit``: both directions together, None for as fast as it goes; ``serial``: at most 20 characters."""
+    """A disk. ``iops_limit``: both directions together, None for as fast as it goes; ``serial``: at most 20
+    characters; "" for an NVDIMM, which has none."""
 
     serial: str
     size_mib: int = 256

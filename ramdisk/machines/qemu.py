@@ -49,8 +49,8 @@ def arguments(
     cards = zip(machine.cards, taps, strict=True)
     return [
         PROGRAM,
-        *["-accel", "tcg", "-machine", f"q35,graphics={'on' if screen else 'off'}", "-cpu", "max"],
-        *["-m", str(machine.memory_mib), "-smp", _smp(machine)],
+        *["-accel", "tcg", "-machine", f"q35,graphics={'on' if screen else 'off'}{_nvdimm(machine)}", "-cpu", "max"],
+        *["-m", _memory(machine), "-smp", _smp(machine)],
         *["-display", "none", "-vga", "std" if screen else "none", "-nodefaults", "-no-user-config"],
         *["-chardev", "stdio,id=serial0,signal=off", "-serial", "chardev:serial0"],
         *["-qmp", f"unix:{files.qmp},server=on,wait=off"],
@@ -72,6 +72,17 @@ def _smp(machine: Machine) -> str:
     if machine.cores % sockets:
         raise UsageError(f"{machine.name}: {machine.cores} cores on {sockets} NUMA nodes")
     return f"{machine.cores},sockets={sockets},cores={machine.cores // sockets},threads=1"
+
+
+def _nvdimm(machine: Machine) -> str:
+    return ",nvdimm=on" if any(disk.bus == "nvdimm" for disk in machine.disks) else ""
+
+
+def _memory(machine: Machine) -> str:
+    """In MiB; modules of persistent memory need slots, and room among the addresses."""
+    modules = [disk.size_mib for disk in machine.disks if disk.bus == "nvdimm"]
+    room = f",slots={len(modules)},maxmem={2 * (machine.memory_mib + sum(modules))}M" if modules else ""
+    return f"{machine.memory_mib}{room}"
 
 
 def _smbios(machine: Machine) -> list[str]:
@@ -107,6 +118,9 @@ def _card(card: Card, tap: str, index: int, network_boot: bool) -> list[str]:
 
 
 def _disk(index: int, disk: Disk, path: Path) -> list[str]:
+    if disk.bus == "nvdimm":
+        memory = f"memory-backend-file,id=nvdimm{index},share=on,mem-path={path},size={disk.size_mib}M"
+        return ["-object", memory, "-device", f"nvdimm,memdev=nvdimm{index}"]
     limit = f",throttling.iops-total={disk.iops_limit}" if disk.iops_limit else ""
     drive = f"file={path},if=none,id=drive{index},format=raw,cache=unsafe,discard=unmap{limit}"
     device = {
