@@ -125,6 +125,21 @@ def test_an_agent_that_finds_nobody_gives_up_in_time() -> None:
     assert kept.startswith("no server at tcp://127.0.0.1:1")
 
 
+def test_a_person_who_comes_late_hears_why_there_is_no_server_and_since_when() -> None:
+    machine = Machine("tcp://127.0.0.1:1")
+    machine.agent.end("the test is over")
+    machine.agent.run()
+    failure = "no server at tcp://127.0.0.1:1"
+    for minute in range(61):
+        machine.beside._say_again(failure, 60.0 * minute)
+    told = machine.said("by now. Check that `ahc serve` runs there")
+    assert "tried for 6 min by now" in told[0] and 9 <= len(told) <= 11
+    machine.beside._say_again(None, 3700.0)
+    machine.beside._say_again(failure, 3800.0)
+    assert len(machine.said("by now")) == len(told), "it was there in between"
+    assert len(machine.console.troubles) <= 1
+
+
 @pytest.mark.parametrize("text", ["the server says stop", "the result of t1 is in memory only"])
 def test_other_sentences_of_the_agent_are_work(text: str) -> None:
     machine = Machine("tcp://127.0.0.1:1")

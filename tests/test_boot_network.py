@@ -200,6 +200,19 @@ def test_a_cable_that_is_plugged_in_late(one: Site) -> None:
     machine.says("joined the server")
 
 
+def test_name_servers_and_domains_of_dhcp_are_the_machines(one: Site) -> None:
+    one.dhcp(
+        *DHCP,
+        "--dhcp-option=6,10.77.0.2,10.77.0.3",
+        "--dhcp-option=15,rack.example",
+        "--dhcp-option=119,a.example,b.example",
+    )
+    one.boot("quiet").says(f"c0 ({mac(0)}): address")
+    expected = "nameserver 10.77.0.2\nnameserver 10.77.0.3\nsearch a.example b.example rack.example\n"
+    assert until(lambda: (one.folder / "resolv.conf").exists())
+    assert until(lambda: (one.folder / "resolv.conf").read_text() == expected)
+
+
 def test_a_name_server_that_is_silent_holds_nothing_up(one: Site) -> None:
     one.silent_name_server()
     one.dhcp()

@@ -25,6 +25,8 @@ CHECKS: dict[str, str] = {
     "refuses this agent": "The reason is the server's",
 }
 JOINED = "joined the server"
+#: Whoever comes to a machine that finds no server hears of it within this, and since when.
+_SAY_AGAIN_S = 320.0
 #: What goes wrong later is told to the server no more often than this.
 _TELL_EVERY_S = 30.0
 
@@ -49,6 +51,8 @@ class Beside(Companion):
         self.has_joined = self.gave_up = self.moves = False
         self._give_up_at_s = give_up_at_s
         self._told, self._tell_at_s = 0, 0.0
+        self._away_since_s: float | None = None
+        self._say_again_at_s = 0.0
         self._programs: dict[str, str] | None = None
         self._versions: threading.Thread | None = None
         self._console = console
@@ -65,15 +69,26 @@ class Beside(Companion):
             again, self.has_joined = self.has_joined, True
             self._console.say("server", f"is back with {text.removeprefix('joined ')}" if again else text)
             return
-        check = next((check for part, check in CHECKS.items() if part in text), None)
+        check = _check(text)
         if check is not None:
             self._console.trouble(text, check, kept=not self.has_joined)
         else:
             self._console.say("work", text)
 
+    def _say_again(self, failure: str | None, now: float) -> None:
+        """Why there is no connection: the link says so once."""
+        if failure is None or self._away_since_s is None:
+            self._away_since_s = None if failure is None else now
+            self._say_again_at_s = now + _SAY_AGAIN_S
+        elif now >= self._say_again_at_s:
+            self._say_again_at_s = now + _SAY_AGAIN_S
+            since = f"{failure}; tried for {(now - self._away_since_s) / 60:.0f} min by now"
+            self._console.trouble(since, _check(failure) or "", kept=False)
+
     def turn(self, agent: Agent) -> None:
         moved = self._turn_of_boot()
         now = time.monotonic()
+        self._say_again(agent.failure, now)
         if not self.has_joined and self._give_up_at_s is not None and now >= self._give_up_at_s:
             self.gave_up = True
             agent.end("no server was found in time")
@@ -122,3 +137,7 @@ class Beside(Companion):
 
     def addresses(self, server: str | None) -> list[str]:
         return self._addresses_towards(server)
+
+
+def _check(sentence: str) -> str | None:
+    return next((check for part, check in CHECKS.items() if part in sentence), None)

@@ -12,6 +12,7 @@ import ctypes
 import ipaddress
 import math
 import os
+import re
 import signal
 import subprocess
 import time
@@ -25,7 +26,11 @@ from ahc_agent.errors import ProgramFailed, ProgramMissing
 
 HOOK = Path("/usr/share/ahc/udhcpc")
 SERVER_OPTION, KEY_OPTION = 224, 225
-_ROUTES_OPTION = 121
+_ROUTES_OPTION, _SEARCH_OPTION, _MTU_OPTION = 121, 119, 26
+_DOMAIN = re.compile(
+    r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_\-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_\-]*[A-Za-z0-9_])?)*"
+)
+_MOST_DOMAINS = 6  # resolv.conf(5)
 #: Asks after 0, 2 and 4 seconds, then rests: a switch port that learns its topology (STP) passes nothing for 30 seconds.
 _ASKS, _APART_S, _REST_S = 3, 2, 4
 #: A lease without an end (RFC 2131, 3.3).
@@ -36,11 +41,13 @@ _PREFIX = "ahc "
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """What a DHCP server gave. ``options``: those that we asked for by number, as bytes."""
+    """What a DHCP server gave. ``search``: domains in which short names are looked for. ``options``: those that we asked for by
+    number, as bytes."""
 
     address: ipaddress.IPv4Interface
     gateway: ipaddress.IPv4Address | None = None
     dns: tuple[Address, ...] = ()
+    search: tuple[str, ...] = ()
     server: str = ""
     mtu: int | None = None
     lease_s: int | None = None
@@ -69,7 +76,7 @@ class Client:
         busybox = programs.find("busybox")
         if busybox is None:
             raise ProgramMissing("busybox")
-        asked = (SERVER_OPTION, KEY_OPTION, _ROUTES_OPTION, 26)
+        asked = (SERVER_OPTION, KEY_OPTION, _ROUTES_OPTION, _SEARCH_OPTION, _MTU_OPTION)
         options = [word for number in asked for word in ("-O", str(number))]
         timing = ["-t", str(_ASKS), "-T", str(_APART_S), "-A", str(_REST_S)]
         wishes = ["-r", wish] if wish is not None else []
@@ -179,6 +186,7 @@ def read_lease(said: dict[str, str]) -> tuple[Lease | None, str | None]:
         address,
         gateway=gateways[0] if gateways else _default_route(said.get("staticroutes", "")),
         dns=_addresses(said.get("dns", ""))[:3],
+        search=_domains(f"{said.get('search', '')} {said.get('domain', '')}"),
         server=said.get("serverid", "")[:40],
         mtu=_number(said.get("mtu", ""), 576, 65535),
         lease_s=_number(said.get("lease", ""), 1, 2**32 - 1),
@@ -199,6 +207,11 @@ def _addresses(text: str) -> tuple[Address, ...]:
         except ValueError:
             continue  # the others may be good
     return tuple(found)
+
+
+def _domains(text: str) -> tuple[str, ...]:
+    found = (word.rstrip(".") for word in text.split())
+    return tuple(dict.fromkeys(word for word in found if _DOMAIN.fullmatch(word)))[:_MOST_DOMAINS]
 
 
 def _default_route(text: str) -> ipaddress.IPv4Address | None:

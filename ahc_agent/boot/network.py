@@ -91,7 +91,7 @@ class Network:
         self._watch = interfaces.Watch()
         self._looked_at_s = -1.0
         self._say_at_s = clock() + _CARRIER_PATIENCE_S
-        self._names_served: tuple[str, ...] = ()
+        self._names_served = ""
 
     # ── what others ask ────────────────────────────────────────────────────────────────────────────
 
@@ -286,14 +286,19 @@ class Network:
             state.holding.settle(place, " from router advertisements")
 
     def _serve_names(self) -> None:
-        """Name servers of all leases and of the operator."""
+        """Name servers of all leases and of the operator, and the domains of all leases (resolv.conf(5))."""
         found = [address for lease in self.leases() for address in lease.dns]
         found = [address for static in self._wanted.static for address in static.dns] + found
-        names = tuple(dict.fromkeys(map(str, found)))[:3]  # MAXNS of resolv.conf(5)
-        if self._resolver is not None and names != self._names_served:
-            self._names_served = names
+        names = list(dict.fromkeys(map(str, found)))[:3]  # MAXNS of resolv.conf(5)
+        domains = dict.fromkeys(domain for lease in self.leases() for domain in lease.search)
+        lines = [f"nameserver {name}" for name in names]
+        text = "".join(
+            f"{line}\n" for line in [*lines, *([f"search {' '.join(domains)}"] if domains else [])]
+        )
+        if self._resolver is not None and text != self._names_served:
+            self._names_served = text
             try:
-                self._resolver.write_text("".join(f"nameserver {name}\n" for name in names))
+                self._resolver.write_text(text)
             except OSError as error:
                 self._console.trouble(f"{self._resolver} cannot be written: {error.strerror}", _CHECK_MEMORY)
 

@@ -43,7 +43,7 @@ class Powers:
     run: Path = RUN
     hook: Path = HOOK
     plans: Path = Path("/usr/share/ahc/plans")
-    resolver: Path | None = Path("/etc/resolv.conf")
+    resolver: Path = Path("/etc/resolv.conf")
 
 
 class Boot:

@@ -45,7 +45,9 @@ def rehearse(folder: Path, line: str | None = None) -> None:
             "--rehearse: only in a network namespace of its own (ip netns add NAME; ip netns exec NAME ...)"
         )
     console = Console(_to_standard_error)
-    powers = Powers(machine=False, run=folder, hook=folder / "udhcpc", plans=folder, resolver=None)
+    powers = Powers(
+        machine=False, run=folder, hook=folder / "udhcpc", plans=folder, resolver=folder / "resolv.conf"
+    )
     console.say("done", f"{_run(line, console, powers)}, were it not a rehearsal")
 
 
