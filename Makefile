@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 help:
 	@echo "make demo     a server, six nodes, two of them broken on purpose, and the report that names them"
 	@echo "make test     lint, types and all tests"
-	@echo "make test-machines  builds the ramdisk, and boots real machines from it (QEMU)"
+	@echo "make test-machines  builds the ramdisk, and boots real machines from it (QEMU); a real Kubernetes API server"
 	@echo "make ramdisk  the image that machines with empty disks boot (FLAVOUR=full or virtual), below ramdisk/out"
 	@echo "make bench    the benchmarks, peers side by side"
 	@echo "make install  system packages and the virtual environment, nothing else"

@@ -19,7 +19,7 @@ def _host(name: str, **spec: Any) -> dict[str, Any]:
     return {
         "apiVersion": "metal3.io/v1alpha1",
         "kind": "BareMetalHost",
-        "metadata": {"name": name, "namespace": "metal3", "labels": {"mine": "1"}},
+        "metadata": {"name": name, "namespace": "metal3", "uid": f"uid-{name}", "labels": {"mine": "1"}},
         "spec": {"online": True, **spec},
     }
 
@@ -43,6 +43,7 @@ def test_a_host_gets_the_label_of_its_profile_and_the_profiles_own() -> None:
                 "metadata": {
                     "name": "h1",
                     "namespace": "metal3",
+                    "uid": "uid-h1",
                     "labels": {"hardwareclassification.metal3.io/control": "matches", "ahc/rack": "r7"},
                 },
             }
@@ -75,7 +76,7 @@ def test_a_host_without_a_profile_is_listed_without_labels_so_that_old_ones_go()
 def test_a_host_that_is_no_node_of_the_session_is_not_listed() -> None:
     drawn = _draw([_host("h9", bootMACAddress="00:11:22:33:44:55")])
     assert json.loads(drawn.text)["items"] == []
-    assert drawn.notes == ["host h9: no node of the session is this machine"]
+    assert drawn.notes == ["host metal3/h9: no node of the session is this machine"]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ The answer is a Kubernetes List of partial BareMetalHosts for ``kubectl apply --
 alone of every host. Server-side apply leaves all fields of others alone and takes away the labels that the same
 manager set before and does not list now, so a host that changes its profile has one label, not two.
 
-Which hosts there are has to be given (``kubectl get baremetalhosts -A -o json``): a guessed name would create a host.
+Which hosts there are has to be given (``kubectl get baremetalhosts -A -o json``): a guessed name would create a host. So would
+that of a host that was deleted meanwhile, but for its ``uid``: the server then answers "uid mismatch" and creates nothing.
 The label is that of Metal3's hardware-classification-controller (its docs/api.md); what a label may be: Kubernetes' "Labels and
 Selectors".
 """
@@ -24,7 +25,7 @@ KIND = "BareMetalHost"
 
 _WORD = r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 _NAME = re.compile(rf"{_WORD}\Z")
-_PART = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
+_PART = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
 _KEY = re.compile(rf"(?:(?=[^/]{{1,253}}/){_PART}(?:\.{_PART})*/)?{_WORD}\Z")
 
 
@@ -66,9 +67,8 @@ def labels_of(match: NodeMatch | None) -> tuple[dict[str, str], list[str]]:
 
 
 def _item(host: dict[str, Plain], labels: dict[str, str]) -> dict[str, Plain]:
-    metadata: dict[str, Plain] = {"name": host["metadata"]["name"]}
-    if namespace := _text(_at(host, "metadata", "namespace")):
-        metadata["namespace"] = namespace
+    known = ("name", "namespace", "uid")
+    metadata = {key: text for key in known if (text := _text(_at(host, "metadata", key)))}
     return {"apiVersion": API_VERSION, "kind": KIND, "metadata": {**metadata, "labels": labels}}
 
 
@@ -88,7 +88,9 @@ def _registered(host: dict[str, Plain]) -> Registered:
 
 
 def _label(host: dict[str, Plain]) -> str:
-    return f"host {_at(host, 'metadata', 'name')}"
+    """With its namespace: two may have the same name in different ones."""
+    named = (_text(_at(host, "metadata", key)) for key in ("namespace", "name"))
+    return f"host {'/'.join(each for each in named if each)}"
 
 
 def _at(plain: Plain, *path: str) -> Plain:

@@ -16,10 +16,15 @@ import msgspec
 
 from ahc_agent.errors import UsageError
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,254}")
+#: What a machine may be called where a command is filled with it.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,254}")
 #: Ironic takes names that could be host names, and UUIDs; Kubernetes names of RFC 1123.
 _IRONIC_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,254}")
 _KUBERNETES_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+#: NAMESPACE/NAME, or NAME in the namespace of kubectl's context. A namespace is a DNS label (RFC 1123).
+_HOST_NAME = re.compile(
+    rf"((?P<namespace>[a-z0-9]([a-z0-9-]{{0,61}}[a-z0-9])?)/)?(?P<node>{_KUBERNETES_NAME.pattern})"
+)
 _KEY, _VALUE = "ahc/gate", "closed"
 
 
@@ -38,13 +43,14 @@ _DONE, _OPEN = Standing("done"), Standing("open", "it is NOT so yet: run it agai
 @dataclass(frozen=True, slots=True)
 class Hook:
     """``act`` does it; ``look`` asks how things are, and ``read`` understands the answer (raises msgspec.MsgspecError).
-    ``names``: what the other side takes for a name."""
+    ``names``: what the other side takes for a name; its named groups are placeholders too, and a word whose group is not in the
+    name is left out."""
 
     name: str
     act: tuple[str, ...]
     look: tuple[str, ...] = ()
     read: Callable[[bytes], Standing] = lambda _: _DONE
-    names: re.Pattern[str] = _NAME
+    names: re.Pattern[str] = NAME
 
 
 # ---- Ironic
@@ -137,6 +143,7 @@ def _labelled(said: bytes) -> Standing:
     return _DONE if labels.get(_KEY) == _VALUE else _OPEN
 
 
+_HOST = ("baremetalhosts.metal3.io", "{node}", "--namespace={namespace}")
 _SHOW = ("baremetal", "node", "show", "{node}", "-f", "json", "--fields")
 
 #: ``baremetal`` is the command of python-ironicclient, which also brings ``openstack baremetal``. Ironic's "hold" is a reserved
@@ -171,10 +178,10 @@ SHIPPED: Final[Mapping[str, Hook]] = {
         ),
         Hook(
             "metal3-label",
-            ("kubectl", "label", "baremetalhosts.metal3.io", "{node}", f"{_KEY}={_VALUE}", "--overwrite"),
-            ("kubectl", "get", "baremetalhosts.metal3.io", "{node}", "-o", "json"),
+            ("kubectl", "label", *_HOST, f"{_KEY}={_VALUE}", "--overwrite"),
+            ("kubectl", "get", *_HOST, "-o", "json"),
             _labelled,
-            _KUBERNETES_NAME,
+            _HOST_NAME,
         ),
     )
 }

@@ -16,7 +16,7 @@ import msgspec
 
 from ahc_agent import programs
 from ahc_agent.errors import AhcError, ProgramError, ProgramFailed
-from ahc_server.gate.hooks import Hook, Standing
+from ahc_server.gate.hooks import NAME, Hook, Standing
 from ahc_server.gate.model import Gate
 from ahc_server.judge import wording
 from ahc_server.report.words import clean
@@ -27,7 +27,9 @@ TIME_LIMIT_S: Final = 120.0
 _SETTLE_S, _ASK_AGAIN_S = 15.0, 1.0
 _SHOWN_LINES, _SHOWN_WIDTH = 10, 300
 _REASON_LENGTH = 255
-_PLACE = re.compile(r"\{(node|reason)\}")
+_PLACE = re.compile(r"\{(node|reason|namespace)\}")
+#: A line of klog, by which kubectl tells each of its attempts before it tells what is wrong.
+_KLOG = re.compile(r"[IWEF]\d{4} \d\d:\d\d:\d\d\.")
 
 
 def failed_nodes(gate: Gate) -> dict[str, str]:
@@ -53,9 +55,18 @@ def quarantine(gate: Gate, hooks: Sequence[Hook], names: Mapping[str, str], *, a
         name = names.get(node, node)
         for hook in hooks:
             try:
-                yield from _one(hook, name, reason, apply=apply)
+                yield from _one(hook, _taken(hook, node, names), reason, apply=apply)
             except AhcError as error:
                 yield f"{clean(name)}: NOT done: {clean(str(error))}"
+
+
+def _taken(hook: Hook, node: str, names: Mapping[str, str]) -> str:
+    """What the other side calls a node. Raises ProgramError for an id that could be taken for something else; who writes a policy
+    may name more than a machine may call itself."""
+    name = names.get(node, node)
+    if not hook.names.fullmatch(name) or (node not in names and not NAME.fullmatch(node)):
+        raise ProgramError(hook.name, f"{name!r} is no name that it takes (the policy's names: can give one)")
+    return name
 
 
 def _one(hook: Hook, node: str, reason: str, *, apply: bool) -> Iterator[str]:
@@ -99,21 +110,23 @@ def _run(argv: Sequence[str]) -> programs.Finished:
     what is wrong."""
     finished = programs.run(argv, time_limit_s=TIME_LIMIT_S, ok_statuses=None)
     if finished.exit_status:
-        lines = (finished.stderr or finished.stdout).decode("utf-8", "replace").strip().splitlines() or [
-            "no output"
-        ]
+        said = (finished.stderr or finished.stdout).decode("utf-8", "replace").strip().splitlines()
+        lines = [line for line in said if not _KLOG.match(line)] or said or ["no output"]
         problem = lines[-1] if lines[0].startswith("Traceback ") else " ".join(line.strip() for line in lines)
         raise ProgramFailed(argv[0], f"exit status {finished.exit_status}: {problem[:_SHOWN_WIDTH]}")
     return finished
 
 
 def _filled(hook: Hook, words: Iterable[str], node: str, reason: str) -> list[str]:
-    """The command for one node. Raises ProgramError for an id that could be taken for something else."""
-    if not hook.names.fullmatch(node):
-        raise ProgramError(hook.name, f"{node!r} is no name that it takes (the policy's names: can give one)")
-    values = {"node": node, "reason": reason}
+    """The command for one node, whose name is one that the hook takes."""
+    matched = hook.names.fullmatch(node)
+    values = {"node": node, "reason": reason, **(matched.groupdict() if matched else {})}
     # In one pass: an id that contains {reason} stays as it is.
-    return [_PLACE.sub(lambda match: values[match[1]], word) for word in words]
+    return [
+        _PLACE.sub(lambda match: values.get(match[1], match[0]), word)
+        for word in words
+        if not any(values.get(place, place) is None for place in _PLACE.findall(word))
+    ]
 
 
 def _said(output: bytes) -> Iterator[str]:
