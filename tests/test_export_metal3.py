@@ -79,6 +79,12 @@ def test_a_host_that_is_no_node_of_the_session_is_not_listed() -> None:
     assert drawn.notes == ["host metal3/h9: no node of the session is this machine"]
 
 
+def test_an_empty_list_of_hosts_is_told_with_what_lists_all() -> None:
+    drawn = _draw([])
+    assert json.loads(drawn.text)["items"] == []
+    assert drawn.notes == ["hosts.json: no hosts (kubectl get baremetalhosts -A has all)"]
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [

@@ -166,6 +166,23 @@ def test_a_label_that_somebody_else_has_set_alike_stays_theirs(site: Site) -> No
     assert f"{PREFIX}/control" not in site.cluster.labels("h2")
 
 
+def test_labels_and_the_gates_quarantine_leave_each_other_alone(site: Site) -> None:
+    site.cluster.kubectl("label", "bmh", "h1", "-n", "metal3", "ahc/gate=closed")
+    site.run(*documented("metal3.md"))
+    site.run(site.profiles("compute"), APPLY)
+    assert site.cluster.labels("h1").get("ahc/gate") == "closed"
+    site.cluster.kubectl("label", "bmh", "--all", "-n", "metal3", "ahc/gate-")
+    site.run(documented("metal3.md")[1], APPLY)
+    assert site.cluster.labels("h1") == MINE | CONTROL
+
+
+def test_without_hosts_nothing_is_applied_and_both_say_why(site: Site) -> None:
+    told = site.run(
+        "kubectl get baremetalhosts -n default -o json > hosts.json", *documented("metal3.md")[1:], status=1
+    )
+    assert "hosts.json: no hosts" in told and "no objects passed to apply" in told
+
+
 def test_who_may_only_look_is_told_of_every_host(site: Site) -> None:
     told = site.run(*documented("metal3.md")[:2], APPLY, user="viewer", status=1)
     assert told.count("is forbidden") == 3

@@ -45,6 +45,9 @@ def draw(material: Material) -> Drawn:
     pairing = pair([_registered(host) for host in hosts], material.inventories)
     matches = {match.id: match for match in material.matches.nodes}
     notes = list(pairing.notes)
+    if not hosts:
+        # Without -A kubectl looks into one namespace, and says nothing of the others.
+        notes.append(f"{document.file}: no hosts (kubectl get baremetalhosts -A has all)")
     items = []
     for index, name in pairing.node.items():
         labels, said = labels_of(matches.get(name))
