@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,10 @@ from ramdisk.machines.site import Site, site
 from tests.machines_helpers import BOOT_S, image
 from tests.netboot_helpers import tool
 
-pytestmark = [pytest.mark.root, pytest.mark.machines, pytest.mark.timeout(900)]
+pytestmark = [
+    *[pytest.mark.root, pytest.mark.machines, pytest.mark.timeout(900)],
+    pytest.mark.skipif(shutil.which("ssh") is None, reason="needs the Debian package openssh-client"),
+]
 
 _ADDRESS = r"network .*eth0 .*: address ([0-9.]+)/"
 #: Nobody has seen the key of a host that was made a minute ago.
