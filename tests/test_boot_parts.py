@@ -1,9 +1,8 @@
-"""The parts of a boot, one by one: console, routes, modules, clock, watchdog, HTTP, files on a stick."""
+"""The parts of a boot, one by one: console, routes, modules, clock, HTTP, files on a stick."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import ipaddress
 import os
 import pty
@@ -16,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ahc_agent.boot import clock, interfaces, modules, watchdog
+from ahc_agent.boot import clock, interfaces, modules
 from ahc_agent.boot.companion import CHECKS
 from ahc_agent.boot.console import TROUBLES_LIMIT, Console, Terminals, active_consoles
 from ahc_agent.boot.export import file_name, write_new
@@ -209,7 +208,7 @@ def test_names_of_which_no_module_knows_are_no_mistake() -> None:
     assert modules.load({"pci:v0000FFFFd0000FFFF", "nothing:at-all"}) == []
 
 
-# ── the clock and the watchdog ─────────────────────────────────────────────────────────────────────
+# ── the clock ────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_clock_of_1970_is_set_to_the_image_and_then_to_the_server() -> None:
@@ -229,32 +228,6 @@ def test_the_images_date_is_told_by_a_file(tmp_path: Path) -> None:
     (tmp_path / "built-at").write_text("1700000000\n")
     assert clock.built_at_s(tmp_path / "built-at") == 1_700_000_000
     assert clock.built_at_s(tmp_path / "absent") > 1_600_000_000
-
-
-def test_a_watchdog_is_petted_and_disarmed_by_its_magic_word(tmp_path: Path) -> None:
-    device = tmp_path / "watchdog"
-    device.touch()
-    dog = watchdog.Watchdog(device)
-    dog.pet()
-    dog.pet()  # so soon after the first one that nothing is written
-    dog.close()
-    assert device.read_bytes() == b"\0V"
-
-
-def test_a_watchdog_that_cannot_be_used_is_disarmed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(*_: object) -> None:
-        raise OSError(errno.EIO, "Input/output error")
-
-    device = tmp_path / "watchdog"
-    device.touch()
-    monkeypatch.setattr("fcntl.ioctl", fails)
-    assert watchdog.arm(device) == f"no watchdog: {device}: Input/output error"
-    assert device.read_bytes() == b"V"
-
-
-def test_a_machine_without_a_watchdog_says_why(tmp_path: Path) -> None:
-    why = watchdog.arm(tmp_path / "absent")
-    assert isinstance(why, str) and why.startswith("no watchdog: ")
 
 
 # ── what is told ───────────────────────────────────────────────────────────────────────────────────

@@ -36,13 +36,28 @@ busybox kill -STOP $agent
 """
 
 
-def _harmed(here: Site, folder: Path) -> Direct:
+#: The agent is held as soon as the machine's own watchdog is armed; the kernel's is not there.
+_HOLD_TABLE = """\
+::respawn:/usr/bin/python3 -I -m ahc_agent.boot
+::once:/bin/busybox sh /etc/harm
+"""
+_HOLD = """\
+exec >/dev/ttyS0 2>&1
+until busybox netstat -tn | busybox grep -q ':5570.*ESTABLISHED'; do busybox sleep 1; done
+busybox sleep 10
+for agent in $(busybox pidof python3); do :; done
+echo "TEST the agent is held"
+busybox kill -STOP $agent
+"""
+
+
+def _harmed(here: Site, folder: Path, table: str, harm: str, arguments: str = "panic=5") -> Direct:
     """The image with one more archive behind it: the kernel unpacks any number."""
     more = Image()
-    more.data("etc/inittab", _TABLE.encode(), "agent")
-    more.data("etc/harm", _HARM.encode(), "agent")
+    more.data("etc/inittab", table.encode(), "agent")
+    more.data("etc/harm", harm.encode(), "agent")
     pack(more, folder / "more", modified_unix_s=0, level=1)
-    told = here.direct("panic=5")
+    told = here.direct(arguments)
     both = folder / "initramfs"
     both.write_bytes(told.initramfs.read_bytes() + (folder / "more").read_bytes())
     return Direct(told.kernel, both, told.arguments)
@@ -52,8 +67,9 @@ def test_clock_memory_and_a_hung_agent_are_got_over(tmp_path: Path) -> None:
     with site(tmp_path, image("virtual")) as here:
         here.start_server()
         here.start_netboot()
-        guest = here.power_on(machine(1, cards=2), direct=_harmed(here, tmp_path))
+        guest = here.power_on(machine(1, cards=2), direct=_harmed(here, tmp_path, _TABLE, _HARM))
         guest.wait_for("trouble .*the clock stood before this image was made", BOOT_S)
+        guest.wait_for("hardware .*watchdog: Software Watchdog resets this machine after 60 s", BOOT_S)
         guest.wait_for("joined the server", BOOT_S)
         guest.wait_for("server .*the clock was wrong; by the server it is 20", BOOT_S)
         for card in ("eth0", "eth1"):
@@ -62,6 +78,18 @@ def test_clock_memory_and_a_hung_agent_are_got_over(tmp_path: Path) -> None:
         held = guest.wait_for("TEST the agent lives", BOOT_S)
         guest.wait_for("softdog: Initiating system reboot", BOOT_S, after_s=held.at_s)
         guest.wait_for("joined the server", BOOT_S, after_s=held.at_s)
+
+
+def test_a_machine_is_reset_by_its_own_watchdog(tmp_path: Path) -> None:
+    with site(tmp_path, image("full")) as here:
+        here.start_server()
+        here.start_netboot()
+        harmed = _harmed(here, tmp_path, _HOLD_TABLE, _HOLD, "module_blacklist=softdog,iTCO_wdt")
+        guest = here.power_on(machine(1, watchdog=True), direct=harmed)
+        guest.wait_for("trouble .*no watchdog: modprobe: ", BOOT_S)
+        guest.wait_for("hardware .*watchdog: i6300ESB timer resets this machine after 60 s", BOOT_S)
+        held = guest.wait_for("TEST the agent is held", BOOT_S)
+        guest.wait_for("joined the server", 2 * BOOT_S, after_s=held.at_s)
 
 
 def test_a_machine_without_server_and_network_leaves_its_result_on_a_stick(tmp_path: Path) -> None:

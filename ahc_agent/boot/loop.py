@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TypeVar, cast
 
 from ahc_agent.boot.network import Network
-from ahc_agent.boot.watchdog import Watchdog
+from ahc_agent.boot.watchdog import Watchdogs
 
 #: A turn at least so often.
 _TURN_S = 1.0
@@ -43,7 +43,7 @@ class Loop:
 
     def __init__(self, network: Network) -> None:
         self.network = network
-        self.watchdog: Watchdog | None = None
+        self.watchdogs: Watchdogs | None = None
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
     def wake(self) -> None:
@@ -52,8 +52,8 @@ class Loop:
 
     def turn(self) -> bool:
         """Whether the machine's addresses have changed."""
-        if self.watchdog is not None:
-            self.watchdog.pet()
+        if self.watchdogs is not None:
+            self.watchdogs.pet()
         return self.network.turn()
 
     def wait(self, until: Callable[[], bool], until_s: float | None = None) -> bool:
@@ -83,7 +83,7 @@ class Loop:
 
     def close(self) -> None:
         self.network.close()
-        if self.watchdog is not None:
-            self.watchdog.close()
-            self.watchdog = None
+        if self.watchdogs is not None:
+            self.watchdogs.close()
+            self.watchdogs = None
         os.close(self._wake_fd)

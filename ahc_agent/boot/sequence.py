@@ -22,7 +22,7 @@ from ahc_agent.boot.hardware import Hardware
 from ahc_agent.boot.loop import Loop
 from ahc_agent.boot.network import Network
 from ahc_agent.boot.servers import Server, Servers
-from ahc_agent.boot.watchdog import Watchdog, arm
+from ahc_agent.boot.watchdog import Watchdogs
 
 if TYPE_CHECKING:
     from ahc_agent.agent import Agent
@@ -131,11 +131,8 @@ class Boot:
                 console.trouble(f"the clock is wrong and cannot be set: {error.strerror}")
         for sentence in kernel.prepare(self._arguments.debug):
             console.trouble(sentence)
-        armed = arm()
-        if isinstance(armed, Watchdog):
-            self._loop.watchdog = armed
-        else:
-            console.trouble(armed, "A machine that hangs is not started anew by itself")
+        self._loop.watchdogs = Watchdogs(console)
+        self._loop.watchdogs.arm()
 
     def _obey(self) -> Then:
         """Join the server, and obey it until it says stop; where it cannot be joined and another is named, that one."""
