@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from ahc_agent.errors import CannotAnswer, FileFormatError, UsageError
 from ahc_server.commands.match_export import export
 from ahc_server.export import FORMATS, Material
+from ahc_server.export.ironic import names
 from ahc_server.export.material import Document
 from ahc_server.profiles.model import Matches, Yields
 from tests.export_helpers import RAID, fleet, match, matches
@@ -161,6 +163,24 @@ def test_nothing_of_a_password_is_drawn() -> None:
 def test_what_is_no_list_of_nodes_is_refused(plain: object) -> None:
     with pytest.raises(FileFormatError, match="not Ironic's list of nodes"):
         FORMATS["ironic"](Material(matches(match("SN0001")), fleet(), Document("n.json", plain)))
+
+
+def test_what_ironic_calls_a_node_is_its_name_or_its_uuid_and_a_name_alone_proves_nothing() -> None:
+    mac = "52:54:00:00:{:02x}:02"
+    nodes = [
+        {"uuid": "u1", "name": "rack7-1"},
+        {"uuid": "u2", "name": None},
+        {"uuid": "u3", "name": "host3"},
+        {"uuid": "u4", "name": "sn0004"},
+    ]
+    ports = [{"address": mac.format(number), "node_uuid": f"u{number}"} for number in (1, 2)]
+    machines = fleet(4)
+    system = machines["SN0003"].system
+    machines["SN0003"] = msgspec.structs.replace(
+        machines["SN0003"], system=msgspec.structs.replace(system, hostname="host3")
+    )
+    document = Document("nodes.json", {"nodes": nodes, "ports": ports})
+    assert names(document, machines) == {"SN0001": "rack7-1", "SN0002": "u2", "SN0004": "sn0004"}
 
 
 # ---- a real Ironic

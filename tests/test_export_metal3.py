@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from ahc_agent.errors import FileFormatError, UsageError
 from ahc_server.export import FORMATS, Drawn, Material
 from ahc_server.export.material import Document
-from ahc_server.export.metal3 import labels_of
+from ahc_server.export.metal3 import labels_of, names
 from ahc_server.profiles.model import Matches, Yields
 from tests.export_helpers import fleet, match, matches
 
@@ -102,6 +103,15 @@ def test_what_kubernetes_would_refuse_is_left_out_with_a_note(key: str, value: s
     labels, notes = labels_of(match("SN0001", yields=Yields(labels={key: value, "ok": ""})))
     assert labels == {"hardwareclassification.metal3.io/control": "matches", "ok": ""}
     assert len(notes) == 1
+
+
+def test_what_metal3_calls_a_node_has_its_namespace_and_a_name_alone_proves_nothing() -> None:
+    machines = fleet(3)
+    system = msgspec.structs.replace(machines["SN0002"].system, hostname="h2")
+    machines["SN0002"] = msgspec.structs.replace(machines["SN0002"], system=system)
+    hosts = [_host("h1", bootMACAddress="52:54:00:00:01:01"), _host("h2"), _host("sn0003")]
+    document = Document("hosts.json", {"apiVersion": "v1", "kind": "List", "items": hosts})
+    assert names(document, machines) == {"SN0001": "metal3/h1", "SN0003": "metal3/sn0003"}
 
 
 def test_without_the_hosts_the_command_that_lists_them_is_named() -> None:

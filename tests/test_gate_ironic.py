@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from ahc_server.gate.called import registered
 from ahc_server.gate.hooks import read_hook
 from ahc_server.gate.quarantine import quarantine
 from tests.conftest import REPOSITORY
@@ -72,14 +73,14 @@ def run(hook: str, *nodes: str) -> list[str]:
 
 
 def test_a_closed_gate_holds_the_node_that_closed_it_once(ironic: Site, tmp_path: Path) -> None:
-    """``ahc gate`` as a process, from files to Ironic's state."""
-    ironic.enroll("worker-3", "manage", extra={KEEPS: True})
+    """``ahc gate`` as a process, from files to Ironic's state. Nobody has told it what Ironic calls its nodes."""
+    worker = ironic.enroll("worker-3", "manage", extra={KEEPS: True})
     (tmp_path / "hw").mkdir()
     for number in range(1, 7):
         loops = [str((400 + number % 3) // (2 if number == 3 else 1)) for _ in range(2)]
         write_hw(tmp_path / "hw" / f"{number}.hw", machine(number, loops))
     policy = tmp_path / "policy.yaml"
-    policy.write_text("names: {CZ00000003: worker-3}\n")
+    policy.write_text("close-on: fail\n")
 
     def ahc(*arguments: object) -> subprocess.CompletedProcess[str]:
         argv = [*AHC, str(tmp_path / "ahc.db"), *map(str, arguments)]
@@ -87,6 +88,13 @@ def test_a_closed_gate_holds_the_node_that_closed_it_once(ironic: Site, tmp_path
 
     assert ahc("import", tmp_path / "hw", "--session", "rack7").returncode == 0
     asked = ("gate", "--policy", policy, "--at", "2014-05-14", "--on-fail", "ironic-hold")
+    stranger = ahc(*asked, "--apply")
+    assert (stranger.returncode, ironic.state(worker)) == (1, "manageable")
+    assert stranger.stderr.startswith(
+        "CZ00000003: NOT done: ironic-hold: none of its machines is surely this one, by MAC"
+    )
+    # From now on Ironic knows which machine it is: by a MAC of the slow one's inventory.
+    ironic.nodes.create_port(node_id=ironic.nodes.get_node(worker).id, address="d8:9d:67:00:00:03")
     said = []
     for apply in ([], ["--apply"], ["--apply"]):
         done = ahc(*asked, *apply)
@@ -162,6 +170,19 @@ def test_what_cannot_be_held_is_left_as_it_is_and_told_what_to_do(ironic: Site) 
     # What its advice is worth: maintenance takes the one that is deployed.
     [told] = run("ironic-maintenance", "b-active")
     assert "NOT" not in told and ironic.nodes.get_node("b-active").is_maintenance
+
+
+def test_where_ironic_cannot_be_asked_nodes_go_by_their_ids_and_that_is_said(
+    ironic: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OS_PASSWORD", "wrong")
+    hooks = [read_hook("ironic-maintenance"), read_hook("ironic-hold"), read_hook("tool {node}")]
+    names, [note] = registered(hooks, whole(Fleet(4).benchmarks()), ["n3"])
+    assert names == {}
+    assert (
+        note.startswith("ironic-maintenance: nodes go by their ids, as nobody tells") and "HTTP 401" in note
+    )
+    assert registered(hooks, whole(Fleet(4).benchmarks()), []) == ({}, []), "nobody is asked about nothing"
 
 
 @pytest.mark.parametrize("hook", ["ironic-maintenance", "ironic-hold"])

@@ -264,6 +264,19 @@ def test_a_host_is_labelled_in_its_namespace_once_and_keeps_its_other_labels(any
     assert versions(cluster) == before
 
 
+def test_hosts_that_were_inspected_are_known_without_a_name_in_the_policy(any_site: Site) -> None:
+    told = any_site.gate("metal3-label", {})
+    assert [line.partition(": ran ")[0] for line in told if ": ran " in line] == [*HOSTS.values()]
+
+
+def test_who_may_not_list_hosts_is_told_that_nodes_go_by_their_ids(site: Site) -> None:
+    note, *told = site.gate("metal3-label", {}, user="nobody")
+    assert note.startswith(
+        "metal3-label: nodes go by their ids, as nobody tells what they are called there: kubectl: "
+    )
+    assert [line.partition(": ")[0] for line in told] == [*HOSTS] and all("NOT done" in line for line in told)
+
+
 def test_the_names_of_a_policy_can_be_had_from_the_hosts_that_were_inspected(any_site: Site) -> None:
     assert yaml.safe_load(any_site.as_documented("kubectl get ")) == HOSTS
 

@@ -98,10 +98,11 @@ def command(
     Example: ahc gate --policy site.yaml --step post-upgrade --format junit > gate.xml
     Example: ahc gate --policy site.yaml --on-fail 'power-off.sh {node}' --apply
     """
+    from ahc_server.gate.called import registered
     from ahc_server.gate.decide import decide
     from ahc_server.gate.hooks import read_hook
     from ahc_server.gate.policy import read_policy
-    from ahc_server.gate.quarantine import quarantine
+    from ahc_server.gate.quarantine import failed_nodes, quarantine
 
     hooks = [read_hook(each) for each in on_fail]
     if apply and not hooks:
@@ -118,7 +119,9 @@ def command(
     gate = decide(policy, data, now_s, node)
     click.echo(_drawn(gate, form), nl=False)
     if hooks and gate.state == "closed":
-        for line in quarantine(gate, hooks, dict(policy.names), apply=apply):
+        names = dict(policy.names)
+        called, notes = registered(hooks, data.session, failed_nodes(gate).keys() - names.keys())
+        for line in (*notes, *quarantine(gate, hooks, names, called, apply=apply)):
             click.echo(line, err=True)
     if gate.exit_code:
         click.get_current_context().exit(gate.exit_code)

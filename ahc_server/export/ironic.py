@@ -11,6 +11,7 @@ Source: Ironic's API reference, "Update Node" and "Set all traits of a node"; no
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 
 import msgspec
@@ -18,8 +19,8 @@ import msgspec
 from ahc_agent.facts import Inventory
 from ahc_server.export import capabilities
 from ahc_server.export.hardware import macs_of, properties_of
-from ahc_server.export.material import Drawn, Material, Plain, nodes_in, pretty
-from ahc_server.export.registered import Registered, host_of, keys, pair
+from ahc_server.export.material import Document, Drawn, Material, Plain, nodes_in, pretty
+from ahc_server.export.registered import Pairing, Registered, host_of, keys, pair
 from ahc_server.export.wanted import check_traits, wanted_capabilities, wanted_traits
 from ahc_server.profiles.model import NodeMatch
 
@@ -54,11 +55,7 @@ def changes(material: Material) -> tuple[list[Change], list[str]]:
     matches = {match.id: match for match in material.matches.nodes}
     if material.registered is None:
         return _fresh(material, matches)
-    document = material.registered
-    nodes = nodes_in(document, "nodes", "Ironic's list of nodes")
-    ports = document.plain.get("ports") if isinstance(document.plain, dict) else None
-    macs = _macs_by_node(ports if isinstance(ports, list) else [])
-    pairing = pair([_registered(index, node, macs) for index, node in enumerate(nodes)], material.inventories)
+    nodes, pairing = _paired(material.registered, material.inventories)
     notes = list(pairing.notes)
     found = []
     traits = {}
@@ -72,6 +69,28 @@ def changes(material: Material) -> tuple[list[Change], list[str]]:
             found.append(change)
     check_traits(traits)
     return found, notes
+
+
+def names(registered: Document, inventories: Mapping[str, Inventory]) -> dict[str, str]:
+    """Node id → what Ironic calls it: its name, or else its UUID. A name alone, which a machine may give itself, proves nothing
+    unless it is the id. Raises FileFormatError."""
+    nodes, pairing = _paired(registered, inventories)
+    found = {}
+    for index, node in pairing.node.items():
+        name = _text(nodes[index].get("name")) or _text(nodes[index].get("uuid"))
+        if name is not None and (pairing.by[index] != "name" or name.lower() == node.lower()):
+            found[node] = name
+    return found
+
+
+def _paired(
+    document: Document, inventories: Mapping[str, Inventory]
+) -> tuple[list[dict[str, Plain]], Pairing]:
+    """Ironic's nodes, and which machine each is."""
+    nodes = nodes_in(document, "nodes", "Ironic's list of nodes")
+    ports = document.plain.get("ports") if isinstance(document.plain, dict) else None
+    macs = _macs_by_node(ports if isinstance(ports, list) else [])
+    return nodes, pair([_registered(index, node, macs) for index, node in enumerate(nodes)], inventories)
 
 
 def draw(material: Material) -> Drawn:

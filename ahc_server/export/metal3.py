@@ -13,10 +13,12 @@ Selectors".
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from ahc_agent.errors import FileFormatError, UsageError
-from ahc_server.export.material import Drawn, Material, Plain, nodes_in, pretty
-from ahc_server.export.registered import Registered, host_of, keys, pair
+from ahc_agent.facts import Inventory
+from ahc_server.export.material import Document, Drawn, Material, Plain, nodes_in, pretty
+from ahc_server.export.registered import Pairing, Registered, host_of, keys, pair
 from ahc_server.profiles.model import NodeMatch
 
 PREFIX = "hardwareclassification.metal3.io"
@@ -31,18 +33,12 @@ _KEY = re.compile(rf"(?:(?=[^/]{{1,253}}/){_PART}(?:\.{_PART})*/)?{_WORD}\Z")
 
 def draw(material: Material) -> Drawn:
     """The List as JSON. Raises UsageError without the hosts, FileFormatError for what is no list of them."""
-    document = material.registered
-    if document is None:
+    if material.registered is None:
         raise UsageError(
             "--format metal3: which hosts? Give them with --registered FILE"
             " (kubectl get baremetalhosts -A -o json > FILE)"
         )
-    hosts = nodes_in(document, "items", "a list of BareMetalHosts")
-    if any(host.get("kind") != KIND or not _text(_at(host, "metadata", "name")) for host in hosts):
-        raise FileFormatError(
-            document.file, f"not every item is a {KIND}", remedy="kubectl get baremetalhosts -A -o json"
-        )
-    pairing = pair([_registered(host) for host in hosts], material.inventories)
+    hosts, pairing = _paired(material.registered, material.inventories)
     matches = {match.id: match for match in material.matches.nodes}
     notes = list(pairing.notes)
     if not hosts:
@@ -54,6 +50,31 @@ def draw(material: Material) -> Drawn:
         notes += [f"{_label(hosts[index])}: {note}" for note in said]
         items.append(_item(hosts[index], labels))
     return Drawn(pretty({"apiVersion": "v1", "kind": "List", "items": items}), notes)
+
+
+def names(registered: Document, inventories: Mapping[str, Inventory]) -> dict[str, str]:
+    """Node id → the host's NAMESPACE/NAME. A name alone, which a machine may give itself, proves nothing unless it is the id.
+    Raises FileFormatError."""
+    hosts, pairing = _paired(registered, inventories)
+    found = {}
+    for index, node in pairing.node.items():
+        metadata = hosts[index]["metadata"]
+        if pairing.by[index] != "name" or metadata["name"].lower() == node.lower():
+            namespace = _text(_at(metadata, "namespace"))
+            found[node] = f"{namespace}/{metadata['name']}" if namespace else metadata["name"]
+    return found
+
+
+def _paired(
+    document: Document, inventories: Mapping[str, Inventory]
+) -> tuple[list[dict[str, Plain]], Pairing]:
+    """The hosts, and which machine each is."""
+    hosts = nodes_in(document, "items", "a list of BareMetalHosts")
+    if any(host.get("kind") != KIND or not _text(_at(host, "metadata", "name")) for host in hosts):
+        raise FileFormatError(
+            document.file, f"not every item is a {KIND}", remedy="kubectl get baremetalhosts -A -o json"
+        )
+    return hosts, pair([_registered(host) for host in hosts], inventories)
 
 
 def labels_of(match: NodeMatch | None) -> tuple[dict[str, str], list[str]]:

@@ -27,6 +27,9 @@ TIME_LIMIT_S: Final = 120.0
 _SETTLE_S, _ASK_AGAIN_S = 15.0, 1.0
 _SHOWN_LINES, _SHOWN_WIDTH = 10, 300
 _REASON_LENGTH = 255
+_UNKNOWN = (
+    "none of its machines is surely this one, by MAC, serial, UUID or BMC (the policy's names: can give one)"
+)
 _PLACE = re.compile(r"\{(node|reason|namespace)\}")
 #: A line of klog, by which kubectl tells each of its attempts before it tells what is wrong.
 _KLOG = re.compile(r"[IWEF]\d{4} \d\d:\d\d:\d\d\.")
@@ -42,9 +45,20 @@ def failed_nodes(gate: Gate) -> dict[str, str]:
     return found
 
 
-def quarantine(gate: Gate, hooks: Sequence[Hook], names: Mapping[str, str], *, apply: bool) -> Iterator[str]:
-    """Run the hooks on every node that closed the gate; yields lines that say what was done. ``names``: node id → what the other
-    side calls it. One node that cannot be done keeps no other from it."""
+def quarantine(
+    gate: Gate,
+    hooks: Sequence[Hook],
+    names: Mapping[str, str],
+    called: Mapping[str, Mapping[str, str]] | None = None,
+    *,
+    apply: bool,
+) -> Iterator[str]:
+    """Run the hooks on every node that closed the gate; yields lines that say what was done. One node that cannot be done keeps
+    no other from it.
+
+    ``names``: node id → what the other side calls it, as the policy has it. ``called``: hook → the same, as the other side says
+    itself, where it was asked; it is then asked for no other node.
+    """
     nodes = failed_nodes(gate)
     if not nodes:
         yield "quarantine: no node by itself closed the gate"
@@ -52,12 +66,15 @@ def quarantine(gate: Gate, hooks: Sequence[Hook], names: Mapping[str, str], *, a
     if not apply:
         yield f"quarantine: a dry run of {wording.nodes_word(len(nodes))}, nothing is done (--apply does it)"
     for node, reason in nodes.items():
-        name = names.get(node, node)
         for hook in hooks:
+            theirs = (called or {}).get(hook.name)
+            known = {**(theirs or {}), **names}
             try:
-                yield from _one(hook, _taken(hook, node, names), reason, apply=apply)
+                if theirs is not None and node not in known:
+                    raise ProgramError(hook.name, _UNKNOWN)
+                yield from _one(hook, _taken(hook, node, known), reason, apply=apply)
             except AhcError as error:
-                yield f"{clean(name)}: NOT done: {clean(str(error))}"
+                yield f"{clean(known.get(node, node))}: NOT done: {clean(str(error))}"
 
 
 def _taken(hook: Hook, node: str, names: Mapping[str, str]) -> str:
@@ -81,7 +98,7 @@ def _one(hook: Hook, node: str, reason: str, *, apply: bool) -> Iterator[str]:
             said = {"done": "done already", "under way": "not asked for", "barred": "NOT done"}[before.at]
             yield f"{clean(node)}: {hook.name}: {said}" + (f": {clean(before.why)}" if before.why else "")
             return
-    finished = _run(act)
+    finished = run(act)
     after = _settled(hook, look)
     yield f"{clean(node)}: ran {shown}" + ("" if after.at == "done" else f"; {clean(after.why)}")
     yield from _said(finished.stdout + finished.stderr)
@@ -98,14 +115,14 @@ def _settled(hook: Hook, look: Sequence[str]) -> Standing:
 
 
 def _standing(hook: Hook, look: Sequence[str]) -> Standing:
-    said = _run(look).stdout
+    said = run(look).stdout
     try:
         return hook.read(said)
     except msgspec.MsgspecError as error:
         raise ProgramFailed(look[0], f"printed what cannot be read: {error}") from error
 
 
-def _run(argv: Sequence[str]) -> programs.Finished:
+def run(argv: Sequence[str]) -> programs.Finished:
     """Raises ProgramFailed with what the program said first: clients close with advice on their own options, only tracebacks with
     what is wrong."""
     finished = programs.run(argv, time_limit_s=TIME_LIMIT_S, ok_statuses=None)
