@@ -8,6 +8,7 @@ and output: the task goes in, ``{"ready": ports}`` comes out, a Go goes in, ``{"
 from __future__ import annotations
 
 import json
+import os
 import queue
 import subprocess
 import sys
@@ -192,10 +193,15 @@ class VethPair:
 LEFT, RIGHT = "10.77.0.1", "10.77.0.2"
 
 
+def pair_of(name: str) -> VethPair:
+    """Two names that no other process takes."""
+    return VethPair(f"ahcp-{name}-{os.getpid()}-l", f"ahcp-{name}-{os.getpid()}-r")
+
+
 @contextmanager
 def veth_pair(name: str) -> Iterator[VethPair]:
-    """Make the namespaces ``ahcp-NAME-l`` and ``-r``, remove them always."""
-    pair = VethPair(f"ahcp-{name}-l", f"ahcp-{name}-r")
+    """Make the namespaces ``ahcp-NAME-…-l`` and ``-r``, remove them always."""
+    pair = pair_of(name)
     try:
         for namespace in (pair.left, pair.right):
             run("ip", "netns", "add", namespace)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from ahc_agent.wire.messages import PairOutcome
-from tests.pair_helpers import LEFT, RIGHT, Remote, VethPair, run, tasks
+from tests.pair_helpers import LEFT, RIGHT, Remote, VethPair, pair_of, run, tasks
 
 
 @contextmanager
@@ -46,10 +47,15 @@ def drops(veth: VethPair, namespace: str, rule: str) -> Iterator[None]:
         veth.inside(namespace, "nft", "delete table inet ahcn")
 
 
+def switch_of(name: str) -> str:
+    """The third namespace of ``switched``."""
+    return f"ahcp-{name}-{os.getpid()}-s"
+
+
 @contextmanager
 def switched(name: str, port_mtu: int) -> Iterator[VethPair]:
     """Two namespaces with cards of MTU 9000 on a bridge (in a third) whose port to the right carries less, silently."""
-    pair, switch = VethPair(f"ahcp-{name}-l", f"ahcp-{name}-r"), f"ahcp-{name}-s"
+    pair, switch = pair_of(name), switch_of(name)
     try:
         for namespace in (pair.left, pair.right, switch):
             run("ip", "netns", "add", namespace)
@@ -70,8 +76,9 @@ def switched(name: str, port_mtu: int) -> Iterator[VethPair]:
 
 
 @contextmanager
-def machine_on(switch: str, name: str, address: str) -> Iterator[str]:
+def machine_on(switch: str, address: str) -> Iterator[str]:
     """One more machine on the bridge of ``switched``, with any address: its MAC."""
+    name = f"{switch}-x"
     try:
         run("ip", "netns", "add", name)
         run(*f"ip -n {name} link add v0 type veth peer name p9 netns {switch}".split())

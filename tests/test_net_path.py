@@ -23,7 +23,7 @@ from ahc_server.judge.model import Finding
 from ahc_server.judge.wires import with_wires
 from ahc_server.session import NodeRecord, OutcomeRecord, Session
 from tests.pair_helpers import LEFT, RIGHT, TOKEN, VethPair, meet, run, tasks, veth_pair
-from tests.path_helpers import drops, machine_on, outcomes, switched
+from tests.path_helpers import drops, machine_on, outcomes, switch_of, switched
 
 NFT = shutil.which("nft") is None
 RX_TX = ("rx_bytes", "tx_bytes", "rx_packets", "tx_packets")
@@ -322,7 +322,7 @@ def test_the_card_beneath_a_bridge_is_told_after_it() -> None:
 
 @pytest.mark.root
 def test_a_second_machine_with_a_nodes_address_is_told_with_its_mac() -> None:
-    with switched("dup", 9000) as pair, machine_on("ahcp-dup-s", "ahcp-dup-x", LEFT) as stranger_mac:
+    with switched("dup", 9000) as pair, machine_on(switch_of("dup"), LEFT) as stranger_mac:
         # The stranger's answer comes first: the node itself is silent.
         pair.inside(pair.left, "sysctl", "-qw", "net.ipv4.conf.v0.arp_ignore=8")
         listened, connected = outcomes(pair, latency=False)
