@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,12 @@ from benchmarks.fleets.score import Answer, Result, answer_of, figures, score
 from benchmarks.fleets.sessions import session_of
 
 SEEDS = range(40)
+
+
+@cache
+def fleet_of(seed: int, *, broken: bool = True) -> Fleet:
+    """Made once for all tests, which only look at it."""
+    return generate(seed, broken=broken)
 
 
 def scenario(name: str) -> int:
@@ -91,15 +98,15 @@ def test_the_kept_seeds_are_refused() -> None:
 
 def test_healthy_fleets_carry_no_labels() -> None:
     for seed in SEEDS:
-        fleet = generate(seed)
+        fleet = fleet_of(seed)
         if fleet.scenario.is_healthy:
             assert not fleet.labels
-        assert not generate(seed, broken=False).labels
+        assert not fleet_of(seed, broken=False).labels
 
 
 def test_labels_are_of_nodes_of_the_fleet_and_ids_are_unique() -> None:
     for seed in SEEDS:
-        fleet = generate(seed)
+        fleet = fleet_of(seed)
         names = [node.serial for node in fleet.nodes]
         assert len(set(names)) == len(names)
         assert set(fleet.labels) <= set(names)
@@ -108,7 +115,7 @@ def test_labels_are_of_nodes_of_the_fleet_and_ids_are_unique() -> None:
 
 def test_contamination_is_what_the_scenarios_say() -> None:
     for seed in SEEDS:
-        fleet = generate(seed)
+        fleet = fleet_of(seed)
         part = len(fleet.labels) / len(fleet.nodes)
         if fleet.populations:
             assert 0.30 < part <= 0.40
@@ -120,7 +127,7 @@ def test_faulted_values_differ_by_the_size_that_the_label_says() -> None:
     """The same seed without faults has the same noise: the ratio is the fault."""
     checked: Counter[str] = Counter()
     for seed in SEEDS:
-        broken, whole = generate(seed), generate(seed, broken=False)
+        broken, whole = fleet_of(seed), fleet_of(seed, broken=False)
         for group, other in zip(broken.groups, whole.groups, strict=True):
             with np.errstate(invalid="ignore", divide="ignore"):
                 ratio = group.values / other.values
@@ -144,11 +151,11 @@ def test_faulted_values_differ_by_the_size_that_the_label_says() -> None:
 
 def test_drift_stands_in_the_facts() -> None:
     seen = set()
-    for seed in range(200):
-        broken = generate(seed)
+    for seed in SEEDS:
+        broken = fleet_of(seed)
         if not any(label.size == 0 for label in broken.labels.values()):
             continue
-        healthy = {node.serial: hw.facts(node) for node in generate(seed, broken=False).nodes}
+        healthy = {node.serial: hw.facts(node) for node in fleet_of(seed, broken=False).nodes}
         for node in broken.nodes:
             label = broken.labels.get(node.serial)
             if label is not None and label.size == 0:
@@ -217,7 +224,7 @@ def test_an_oracle_sees_large_faults_and_not_the_smallest() -> None:
 
 @pytest.mark.parametrize("name", ["small", "one or two", "faults"])
 def test_a_session_in_memory_is_what_the_import_of_the_files_yields(name: str, tmp_path: Path) -> None:
-    fleet = generate(scenario(name))
+    fleet = fleet_of(scenario(name))
     hw.write(fleet, tmp_path / "files")
     store = Store(tmp_path / "store.sqlite", write=True)
     gathering = importing.gathering_for(store, "fleet", add=False)
@@ -252,7 +259,7 @@ def test_a_session_in_memory_is_what_the_import_of_the_files_yields(name: str, t
 
 
 def test_values_are_rounded_as_edeploy_rounds_them() -> None:
-    group = generate(0).groups[0]
+    group = fleet_of(0).groups[0]
     for line in hw.measured(group, 0):
         text = line[3]
         assert text.endswith(" ") == line[2].endswith("IOps")
@@ -261,7 +268,7 @@ def test_values_are_rounded_as_edeploy_rounds_them() -> None:
 
 def test_every_fleet_can_be_judged() -> None:
     for seed in range(len(SCENARIOS)):
-        fleet = generate(seed)
+        fleet = fleet_of(seed)
         if len(fleet.nodes) <= 60:
             found = judge_session(session_of(fleet), generated_at="2024-01-01T00:00:00Z")
             assert found.counts.nodes == len(fleet.nodes)
@@ -272,7 +279,7 @@ def test_every_fleet_can_be_judged() -> None:
 
 @pytest.fixture(scope="module")
 def fleets() -> list[Fleet]:
-    return [generate(seed) for seed in SEEDS]
+    return [fleet_of(seed) for seed in SEEDS]
 
 
 def test_a_perfect_judge_reaches_every_goal(fleets: list[Fleet]) -> None:
@@ -329,7 +336,7 @@ def test_only_findings_above_info_about_nodes_accuse() -> None:
 
 
 def test_the_component_is_right_only_if_named_first() -> None:
-    fleet = next(f for f in (generate(seed) for seed in range(5, 200, 20)) if f.labels)
+    fleet = next(f for f in (fleet_of(seed) for seed in range(5, 200, 20)) if f.labels)
     name, label = next(iter(fleet.labels.items()))
     wrong = "disk" if "disk" not in label.components else "cpu"
     result = score(fleet, Answer({name: [wrong, sorted(label.components)[0]]}))
@@ -344,19 +351,19 @@ def test_cardiff_cannot_fire_in_groups_of_five() -> None:
     """The largest of five values is at most 1.79 standard deviations from their mean."""
     for seed in range(13, 200, 20):
         for number in (seed, seed + 1):
-            fleet = generate(number)
+            fleet = fleet_of(number)
             if len(fleet.nodes) <= 5:
                 assert not peers.cardiff(fleet).accused
 
 
 def test_cardiff_flags_most_healthy_nodes_of_a_noisy_fleet() -> None:
-    fleet = generate(scenario("healthy, noisy"))
+    fleet = fleet_of(scenario("healthy, noisy"))
     assert len(peers.cardiff(fleet).accused) > 0.5 * len(fleet.nodes)
 
 
 def test_a_threshold_sees_a_dead_disk_and_no_drift() -> None:
     for seed in SEEDS:
-        fleet = generate(seed)
+        fleet = fleet_of(seed)
         accused = peers.threshold(fleet).accused
         for name, label in fleet.labels.items():
             if label.kind == "dead-slow disk" and len(fleet.nodes) > 4:

@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace as replaced
 
 from ahc_agent.errors import UsageError
-from ahc_agent.wire.messages import Hello, Identity, Stop, Welcome
+from ahc_agent.wire.messages import Cancel, Hello, Identity, Result, Stop, TaskOutcome, Welcome
 from ahc_server.admission import TooFewNodes, admit
 from ahc_server.judge import judge_session
 from ahc_server.naming import named_machines
@@ -121,6 +121,9 @@ def test_what_a_machine_told_of_its_boot_is_in_the_session(stage: Stage) -> None
         code, _, err = stage.ahc("release", "--all", "--then", "poweroff")
         assert code == 3 and "session mine is running with 1 of them" in err, "a measurement would be lost"
         stage.ahc("sessions", "--stop", "mine")
+        while not isinstance(said := peer.receive(), Cancel):
+            assert said is not None, "nobody called the task off"
+        peer.send(Result(task_id=said.task_id, outcome=TaskOutcome(status="cancelled")))
         running.communicate(timeout=30)
         peer.close()
     with Store(stage.store) as store:
