@@ -156,7 +156,7 @@ BEAT = {"type": "heartbeat", "sequence": 1, "sent_at_ns": 1}
         (envelope(type="ready", task_id="t", ports={"bulk": [[[[[[1]]]]]]}), "invalid"),
         (b"\xc0" * (FRAME_LIMIT_BYTES + 1), "oversized"),
     ],
-    ids=repr,
+    ids=lambda value: repr(value)[:60],
 )
 def test_what_is_wrong_is_told_by_kind(frame: bytes, kind: str) -> None:
     assert kind_of(frame) == kind

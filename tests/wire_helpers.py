@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, get_args
 
 import msgspec
@@ -23,8 +24,9 @@ FROM_SERVER: tuple[type[Message], ...] = get_args(FromServer)
 SERVER_KEYS = new_pair()
 
 
+@cache
 def messages(type_: type[Message]) -> st.SearchStrategy[Message]:
-    """Any message of a type, within the bounds that the type declares. Lists are kept short."""
+    """Any message of a type, within the bounds that the type declares. Lists are kept short. Made once: drawing is cheap, making is not."""
     fields = {
         field.name: _values(field.type)
         for field in _struct(msgspec.inspect.type_info(type_)).fields
