@@ -3,6 +3,7 @@
 VENV := .venv
 PYTHON ?= python3
 FLAVOUR ?= full
+WORKERS ?= 2
 STAMP := $(VENV)/.installed
 
 .PHONY: help demo test test-machines lint bench clean install ramdisk
@@ -18,9 +19,11 @@ help:
 demo: install
 	$(VENV)/bin/ahc lab --nodes 6 --break n3=slow-disk --break n5=slow-nic --plan quick --check
 
+# Tests go side by side, for most of them wait; those that judge real measurements come after, alone.
 test: install lint
 	@sh .ci/packages test
-	$(VENV)/bin/pytest -m 'not machines'
+	$(VENV)/bin/pytest -m 'not machines and not alone' -n $(WORKERS) --dist worksteal
+	$(VENV)/bin/pytest -m 'alone and not machines'
 
 test-machines: install
 	@sh .ci/packages ramdisk
