@@ -16,8 +16,8 @@ from tests.conftest import REPOSITORY
 
 #: Our own pip installs into the others' environments: to give each a pip takes longer than most installations.
 _PIP = (sys.executable, "-m", "pip")
-#: Without a network pip gives up soon.
-_PATIENCE = ("--no-input", "--disable-pip-version-check", "--retries", "2", "--timeout", "15")
+#: Without a network pip gives up soon; what a test imports of a package is compiled then, the rest never.
+_PATIENCE = ("--no-input", "--no-compile", "--disable-pip-version-check", "--retries", "2", "--timeout", "15")
 
 
 def peer(
