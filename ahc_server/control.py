@@ -198,8 +198,6 @@ def ask(path: Path, request: AnyRequest, time_limit_s: float = 5.0) -> AnyReply:
     """Ask the server of a store. Raises ServerAway, or CannotAnswer where it is not ours to ask."""
     if not path.exists():
         raise ServerAway(f"no server for this store (nothing at {path}): start `ahc serve`")
-    if not os.access(path, os.W_OK):
-        raise CannotAnswer(f"{path}: you may not talk to this server (it belongs to another user)")
     folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     try:
@@ -229,6 +227,10 @@ def _knock(address: str, path: Path) -> None:
         except (ConnectionRefusedError, FileNotFoundError) as error:
             raise ServerAway(
                 f"no server for this store (nobody listens at {path}): start `ahc serve`"
+            ) from error
+        except PermissionError as error:
+            raise CannotAnswer(
+                f"{path}: you may not talk to this server (it belongs to another user)"
             ) from error
         except OSError as error:
             raise CannotAnswer(f"{path}: {error.strerror}") from error

@@ -162,14 +162,14 @@ def test_a_server_that_is_away_between_the_runs_loses_nothing(stage: Scripted) -
 
 
 def test_interrupted_watching_leaves_the_repeat_under_way(stage: Scripted) -> None:
-    stage.fleet({"n3": "0.6"}, wait_s=2.0)
+    stage.fleet({"n3": "0.6"}, wait_s=4.0)
     running = stage.background("run", stage.plan(PLAN), "--session", "x", "--confirm")
     wait_for(lambda: stage.store.exists() and stage_has_repeat(stage))
-    assert "is running: wait for its end" in stage.ahc("confirm", "x")[2]
     running.send_signal(signal.SIGINT)
     _, err = running.communicate(timeout=30)
     assert running.returncode == 130
     assert "`ahc confirm x` asks again" in err
+    assert "is running: wait for its end" in stage.ahc("confirm", "x")[2]
     wait_for(lambda: state(stage) == "done")
     assert "confirmed by a second run" in next(
         each["summary"] for each in stage.report()["findings"] if each["element"] == "node:n3"

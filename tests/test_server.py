@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import random
+import shutil
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -15,6 +19,7 @@ import msgspec
 import pytest
 import zmq
 
+from ahc_agent.errors import ServerAway
 from ahc_server.control import Declined, ListAgents, StatusOf, Submit, ask
 from ahc_server.store import Store
 from tests.import_helpers import Ahc
@@ -133,6 +138,32 @@ def test_the_control_socket_is_the_owners_alone_and_takes_no_nonsense(stage: Sta
     reply = ask(control, StatusOf(session="nothing"))
     assert isinstance(reply, Declined) and "no session" in reply.reason
     assert not isinstance(ask(control, ListAgents()), Declined)
+
+
+def test_a_socket_that_a_starting_server_takes_away_while_we_look_is_a_server_that_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    control = tmp_path / "ahc.ctl"
+    control.touch()
+    monkeypatch.setattr(Path, "exists", lambda path: path.is_file() and not path.unlink())
+    with pytest.raises(ServerAway, match="nobody listens"):
+        ask(control, ListAgents())
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv")
+def test_the_server_of_another_user_is_not_ours_to_ask(stage: Stage) -> None:
+    stage.serve()
+    asks = (
+        "import sys; from pathlib import Path; from ahc_server.control import ListAgents, ask;"
+        "ask(Path(sys.argv[1]), ListAgents())"
+    )
+    # Of root's powers only that to walk through all folders is left.
+    walks = ["--inh-caps=-all,+dac_read_search", "--ambient-caps=+dac_read_search"]
+    nobody = ["setpriv", "--reuid=65534", "--clear-groups", *walks]
+    child = subprocess.run(
+        [*nobody, sys.executable, "-c", asks, stage.store.with_suffix(".ctl")], capture_output=True, text=True
+    )
+    assert "you may not talk to this server (it belongs to another user)" in child.stderr
 
 
 def test_a_path_that_is_too_long_for_a_socket_is_no_obstacle(tmp_path: Path) -> None:
