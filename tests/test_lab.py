@@ -18,6 +18,9 @@ from ahc_server.lab import ledger, processes
 from ahc_server.store import Store
 from tests.lab_helpers import lab_of, needs_lab, network_namespaces, traces, wait_for
 
+#: What a report says of a fleet in a box is as good as the machine is quiet; and a lab that starts sweeps up after all others.
+pytestmark = pytest.mark.alone
+
 #: The least that tells a slow disk and a slow card.
 DISK_AND_NETWORK = """
 name: disk-and-network

@@ -238,6 +238,7 @@ jobs:
 """
 
 
+@pytest.mark.alone
 @pytest.mark.root
 @needs_lab
 def test_the_report_names_a_slow_card_and_swapped_cables_and_nobody_else(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ jobs:
 """
 
 
+@pytest.mark.alone
 @pytest.mark.root
 @needs_lab
 def test_a_ramp_up_on_real_agents_is_stored_step_by_step_and_reported(tmp_path: Path) -> None:

@@ -26,7 +26,10 @@ SERVER_KEYS = new_pair()
 
 @cache
 def messages(type_: type[Message]) -> st.SearchStrategy[Message]:
-    """Any message of a type, within the bounds that the type declares. Lists are kept short. Made once: drawing is cheap, making is not."""
+    """Any message of a type, within the bounds that the type declares. Lists are kept short.
+
+    Made once: to draw is cheap, to make is not.
+    """
     fields = {
         field.name: _values(field.type)
         for field in _struct(msgspec.inspect.type_info(type_)).fields
