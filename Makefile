@@ -6,6 +6,9 @@ FLAVOUR ?= full
 WORKERS ?= 2
 STAMP := $(VENV)/.installed
 
+# Tests start hundreds of Pythons: what is compiled is kept, whatever the environment says.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo test test-machines lint bench clean install ramdisk
 
 help:
