@@ -3,7 +3,7 @@
 VENV := .venv
 PYTHON ?= python3
 FLAVOUR ?= full
-WORKERS ?= 2
+WORKERS ?= 4
 STAMP := $(VENV)/.installed
 
 # Tests start hundreds of Pythons: what is compiled is kept, whatever the environment says.
@@ -22,7 +22,7 @@ help:
 demo: install
 	$(VENV)/bin/ahc lab --nodes 6 --break n3=slow-disk --break n5=slow-nic --plan quick --check
 
-# Tests go side by side, for most of them wait; those that judge real measurements come after, alone.
+# Tests go side by side, more than there are CPUs, for most of them wait; those that judge real measurements come after, alone.
 test: install lint
 	@sh .ci/packages test
 	$(VENV)/bin/pytest -m 'not machines and not alone' -n $(WORKERS) --dist worksteal

@@ -189,8 +189,9 @@ def test_a_pair_that_waits_for_its_go_says_so_to_a_server_that_was_started_anew(
     with serving(bind, epoch="second") as (hub, events):
         assert until(lambda: readies(events), 40)[0] == first, "the ports that it listens on"
         hub.send("n1", Go(task_id="t1"))
+        before = len(joined(events))  # on a busy machine it may have asked twice already
         hub.expire(time.monotonic() + 60)  # forgotten: it joins again
-        until(lambda: joined(events) == ["n1", "n1"])
+        until(lambda: len(joined(events)) > before)
         until(lambda: results(events), 40)  # nobody came
         assert len(readies(events)) == 1, "after its Go it is ready no more"
 
@@ -201,8 +202,9 @@ def test_it_joins_a_server_that_forgot_it_without_a_break_of_the_connection(
     with serving(lost_after_s=30) as (hub, events):
         join(hub.endpoint)
         until(lambda: joined(events))
+        before = len(joined(events))
         hub.expire(time.monotonic() + 60)
-        until(lambda: joined(events) == ["n1", "n1"])
+        until(lambda: len(joined(events)) > before)
 
 
 def test_an_agent_that_is_started_before_the_server_waits_for_it(join: Callable[..., Joining]) -> None:
