@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from ahc_agent.wire import codec
 from ahc_agent.wire.keys import KeyPair, new_pair
 from ahc_agent.wire.messages import FromAgent, FromServer, Hello, Identity, Message
-from ahc_server.hub import Event, Hub, Joined
+from ahc_server.hub import Event, Hub, Joined, Lost
 
 FROM_AGENT: tuple[type[Message], ...] = get_args(FromAgent)
 FROM_SERVER: tuple[type[Message], ...] = get_args(FromServer)
@@ -105,6 +105,26 @@ class Peer:
         self.context.term()
 
 
+class SharedHub(Hub):
+    """A hub that a thread serves and a test acts on, one at a time: a ZeroMQ socket that two use at once ends the process."""
+
+    def __init__(self, bind: str, **options: Any) -> None:
+        self.turn = threading.RLock()
+        super().__init__(bind, **options)
+
+    def send(self, machine: str, message: FromServer) -> bool:
+        with self.turn:
+            return super().send(machine, message)
+
+    def expire(self, now: float) -> list[Lost]:
+        with self.turn:
+            return super().expire(now)
+
+    def machines(self) -> dict[str, Hello]:
+        with self.turn:
+            return super().machines()
+
+
 @contextmanager
 def serving(
     bind: str = "tcp://127.0.0.1:0",
@@ -124,11 +144,13 @@ def serving(
 
     def serve() -> None:
         while not ending.is_set():
-            hub.socket.poll(20)
-            for event in [*hub.receive(), *hub.expire(time.monotonic())]:
-                if on_event is not None:
-                    on_event(hub, event)
-                events.append(event)
+            with hub.turn:
+                hub.socket.poll(20)
+                for event in [*hub.receive(), *hub.expire(time.monotonic())]:
+                    if on_event is not None:
+                        on_event(hub, event)
+                    events.append(event)
+            time.sleep(0.001)  # else the test's turn would hardly come
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
@@ -147,8 +169,8 @@ def make_hub(
     heartbeat_s: float = 0.2,
     lost_after_s: float = 30.0,
     epoch: str = "epoch-1",
-) -> Hub:
-    return Hub(
+) -> SharedHub:
+    return SharedHub(
         bind,
         secret_key=SERVER_KEYS.secret,
         public_key=SERVER_KEYS.public,
