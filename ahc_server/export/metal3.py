@@ -43,7 +43,7 @@ def draw(material: Material) -> Drawn:
     notes = list(pairing.notes)
     if not hosts:
         # Without -A kubectl looks into one namespace, and says nothing of the others.
-        notes.append(f"{document.file}: no hosts (kubectl get baremetalhosts -A has all)")
+        notes.append(f"{material.registered.file}: no hosts (kubectl get baremetalhosts -A has all)")
     items = []
     for index, name in pairing.node.items():
         labels, said = labels_of(matches.get(name))
