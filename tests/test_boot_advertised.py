@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import re
+import socket
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ahc_agent.boot import advertised
 from tests.boot_helpers import DHCP, Site, mac, site, until
@@ -70,6 +75,62 @@ def test_an_address_that_no_router_advertises_any_more_is_given_up(one: Site) ->
     one.ip("address", "delete", f"{OWN}/64", "dev", "c0")
     machine.says("no router advertises its address any more")
     assert "lookup 1000" not in one.ip("-6", "rule")
+
+
+@pytest.mark.root
+def test_name_servers_of_a_router_are_the_machines(one: Site) -> None:
+    one.dhcp(*ROUTER, "--dhcp-option=option6:dns-server,[fd77::1],[fd77::2]")
+    one.boot("ahc.server=[fd77::1]:5570 ahc.key=" + "x" * 40).says(
+        f"address {OWN}/64 from router advertisements"
+    )
+    assert until(lambda: (one.folder / "resolv.conf").exists())
+    assert (one.folder / "resolv.conf").read_text() == "nameserver fd77::1\nnameserver fd77::2\n"
+
+
+def user_option(option: bytes, card: int = 1, kind: int = 68) -> bytes:
+    """As the kernel hands on an option of an advertisement (rtnetlink.h)."""
+    body = struct.pack("=BxHiBB2x4x", socket.AF_INET6, len(option), card, 134, 0) + option
+    return struct.pack("=IHHII", 16 + len(body), kind, 0, 0, 0) + body
+
+
+def rdnss(lifetime_s: int, *addresses: str) -> bytes:
+    """RFC 8106, 5.1."""
+    packed = b"".join(ipaddress.IPv6Address(each).packed for each in addresses)
+    return struct.pack(">BBHI", 25, 1 + 2 * len(addresses), 0, lifetime_s) + packed
+
+
+def test_name_servers_are_read_with_their_lifetimes() -> None:
+    option = rdnss(1800, "fd77::1", "ff02::1", "fe80::1", "::")
+    assert advertised.name_servers(user_option(option)) == [("fd77::1", 1800.0), ("fe80::1%lo", 1800.0)]
+    assert advertised.name_servers(user_option(rdnss(2**32 - 1, "fd77::1"))) == [("fd77::1", math.inf)]
+    assert advertised.name_servers(user_option(rdnss(9, "fe80::1"), card=2**30)) == []
+    assert advertised.name_servers(user_option(option, kind=16)) == []
+    search_list = b"\x1f\x02\0\0\0\0\0\x09" + bytes(8)
+    assert advertised.name_servers(user_option(search_list + rdnss(5, "fd77::7"))) == [("fd77::7", 5.0)]
+
+
+@given(st.binary(max_size=200))
+def test_no_option_of_a_router_raises_anything(option: bytes) -> None:
+    advertised.name_servers(option)
+    advertised.name_servers(user_option(option))
+    advertised.name_servers(user_option(b"\x19" + option))
+
+
+def test_name_servers_end_with_their_lifetime_or_by_the_routers_word_and_are_few() -> None:
+    now_s = 0.0
+    servers = advertised.NameServers(lambda: now_s)
+    try:
+        servers._take(user_option(rdnss(100, *(f"fd77::{number:x}" for number in range(1, 30)))))
+        assert servers.now() == tuple(f"fd77::{number:x}" for number in range(1, 9))
+        servers._take(user_option(rdnss(0, "fd77::1")))
+        now_s = 50.0
+        servers._take(user_option(rdnss(100, "fd77::2")))
+        now_s = 120.0
+        assert servers.now() == ("fd77::2",)
+        now_s = 200.0
+        assert servers.now() == ()
+    finally:
+        servers.close()
 
 
 #: Of Linux 6.1: link-local, by a router, the same still tentative, a temporary one, deprecated, and one of a person's.

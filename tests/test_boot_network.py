@@ -158,13 +158,15 @@ def test_a_server_that_cannot_be_one_is_told_and_another_word_waited_for(one: Si
 
 def test_a_server_by_dhcp_that_cannot_be_joined_is_asked_for_again(one: Site) -> None:
     _, key = one.serve()
-    wrong = one.dhcp(*DHCP, f"--dhcp-option=224,tcp://{SERVER}:5571", f"--dhcp-option=225,{key}")
+    names = "--dhcp-option=6,10.77.0.2"
+    wrong = one.dhcp(*DHCP, names, f"--dhcp-option=224,tcp://{SERVER}:5571", f"--dhcp-option=225,{key}")
     machine = one.boot("quiet")
     machine.says(f"no server at tcp://{SERVER}:5571")
     before = address(one, "c0")
     wrong.kill()
-    one.dhcp(*DHCP, f"--dhcp-option=224,tcp://{SERVER}:5570", f"--dhcp-option=225,{key}")
     machine.says("cannot be joined; DHCP is asked again who it is")
+    assert (one.folder / "resolv.conf").read_text() == "nameserver 10.77.0.2\n", "its lease counts as before"
+    one.dhcp(*DHCP, names, f"--dhcp-option=224,tcp://{SERVER}:5570", f"--dhcp-option=225,{key}")
     machine.says(f"is tcp://{SERVER}:5570, by DHCP")
     machine.says("joined the server")
     assert address(one, "c0") == before and machine.said.count("): address") == 1, (

@@ -47,7 +47,7 @@ _CHECK_DHCP = (
 class _State:
     """What is known of one card. ``static``: the operator's address for it; ``gone``: it is not there at the moment.
 
-    ``lease_ends_at_s``: of the lease before the one that is being asked for.
+    ``lease``: the last one, for as long as it counts; ``lease_ends_at_s``: when it does no more, where its client is gone.
     """
 
     number: int
@@ -57,6 +57,7 @@ class _State:
     static: Static | None = None
     gone: bool = False
     client: Client | None = None
+    lease: Lease | None = None
     lease_ends_at_s: float = math.inf
     ask_at_s: float = 0.0
     up_at_s: float = math.inf
@@ -89,16 +90,17 @@ class Network:
         self._unnamed = [each for each in arguments.cards.static if not each.card]
         self._begun_at_s = clock()
         self._watch = interfaces.Watch()
+        self._advertised_names = advertised.NameServers(clock)
         self._looked_at_s = -1.0
         self._say_at_s = clock() + _CARRIER_PATIENCE_S
         self._names_served = ""
 
     # ── what others ask ────────────────────────────────────────────────────────────────────────────
 
-    def readable(self) -> list[interfaces.Watch | Client]:
+    def readable(self) -> list[interfaces.Watch | advertised.NameServers | Client]:
         """What to wait for."""
         clients = [state.client for state in self._in_order() if state.client is not None]
-        return [self._watch, *(client for client in clients if client.alive())]
+        return [self._watch, self._advertised_names, *(client for client in clients if client.alive())]
 
     def places(self) -> list[Place]:
         """Addresses that the machine has, that of the preferred card first."""
@@ -125,6 +127,7 @@ class Network:
             if state.client is not None:
                 state.client.close()
         self._watch.close()
+        self._advertised_names.close()
 
     # ── what happens ───────────────────────────────────────────────────────────────────────────────
 
@@ -146,6 +149,7 @@ class Network:
                 self._bring_up(state)
             state.holding.turn()
             self._complain(state, now)
+        self._serve_names()
         if now >= self._say_at_s:
             self._say_at_s = now + _SAY_MOST_S
             self._miss_cards()
@@ -212,7 +216,7 @@ class Network:
         self._console.trouble(f"{_name(state.card)}: is gone", "The card may be broken")
         if state.client is not None:
             state.client.close()
-        state.gone, state.client, state.lease_ends_at_s = True, None, math.inf
+        state.gone, state.client, state.lease, state.lease_ends_at_s = True, None, None, math.inf
         state.holding.settle(None)
         state.pause_s = _SAY_FIRST_S
 
@@ -239,7 +243,6 @@ class Network:
         """The operator's address, to a card."""
         state.static = static
         state.holding.settle(Place(state.card.name, state.number, static.address, static.gateway))
-        self._serve_names()
 
     def _asks(self, card: Card) -> bool:
         which = self._wanted.which
@@ -261,6 +264,7 @@ class Network:
 
     def _take(self, state: _State, lease: Lease | None) -> None:
         """A new lease, or the end of one."""
+        state.lease = lease
         if lease is None:
             if state.holding.wanted is not None:
                 self._console.trouble(f"{_name(state.card)}: its lease has ended", _CHECK_DHCP)
@@ -269,7 +273,6 @@ class Network:
         state.lease_ends_at_s = math.inf  # udhcpc watches over that of its own
         place = Place(state.card.name, state.number, lease.address, lease.gateway, lease.mtu)
         state.holding.settle(place, f" from DHCP server {lease.server}" if lease.server else " by DHCP")
-        self._serve_names()
 
     def _take_advertised(self, state: _State, asked_for_s: float) -> None:
         """An IPv6 address by router advertisements, where DHCP has none for us. A lease that comes later takes its place."""
@@ -286,11 +289,14 @@ class Network:
             state.holding.settle(place, " from router advertisements")
 
     def _serve_names(self) -> None:
-        """Name servers of all leases and of the operator, and the domains of all leases (resolv.conf(5))."""
-        found = [address for lease in self.leases() for address in lease.dns]
-        found = [address for static in self._wanted.static for address in static.dns] + found
+        """Name servers of the operator, else of all leases and of routers; and the domains of all leases (resolv.conf(5))."""
+        found: list[object] = [address for static in self._wanted.static for address in static.dns]
+        leases = [state.lease for state in self._in_order() if state.lease is not None]
+        found += [address for lease in leases for address in lease.dns]
+        advertised_now = self._advertised_names.now()
+        found += advertised_now if self._wanted.which != "static" else ()
         names = list(dict.fromkeys(map(str, found)))[:3]  # MAXNS of resolv.conf(5)
-        domains = dict.fromkeys(domain for lease in self.leases() for domain in lease.search)
+        domains = dict.fromkeys(domain for lease in leases for domain in lease.search)
         lines = [f"nameserver {name}" for name in names]
         text = "".join(
             f"{line}\n" for line in [*lines, *([f"search {' '.join(domains)}"] if domains else [])]
