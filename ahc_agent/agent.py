@@ -149,6 +149,7 @@ class Agent:
             self._link.close(_LAST_WORDS_S)
             for number, handler in before.items():
                 signal.signal(number, handler)
+            self._worker.close()
 
     @property
     def failure(self) -> str | None:

@@ -139,6 +139,9 @@ class Worker:
         self._thread: threading.Thread | None = None
         self._out: queue.SimpleQueue[tuple[_Job | None, Message]] = queue.SimpleQueue()
         self.wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._is_closed = False
+        #: Held while threads write to ``wake_fd``: once it is closed its number may be another file's.
+        self._waking = threading.Lock()
 
     @property
     def busy(self) -> str | None:
@@ -147,7 +150,8 @@ class Worker:
 
     def wake(self) -> None:
         """Make ``wake_fd`` readable (also from a signal handler)."""
-        os.eventfd_write(self.wake_fd, 1)
+        if not self._is_closed:
+            os.eventfd_write(self.wake_fd, 1)
 
     def assign(self, assign: Assign) -> None:
         """Do a task, after those assigned before. One that is there already is not done twice."""
@@ -215,6 +219,12 @@ class Worker:
             self._job.stop("cancelled")
             self._thread.join(time_limit_s)
 
+    def close(self) -> None:
+        """After the last ``collect``. A task that was left behind may still say something: nobody hears it."""
+        with self._waking:
+            self._is_closed = True
+            os.close(self.wake_fd)
+
     def _stop(self, which: Callable[[_Job], bool], why: Literal["timeout", "cancelled"]) -> None:
         for job in [job for job in self._waiting if which(job)]:
             self._waiting.remove(job)
@@ -236,7 +246,8 @@ class Worker:
 
     def _post(self, job: _Job | None, message: Message) -> None:
         self._out.put((job, message))
-        self.wake()
+        with self._waking:
+            self.wake()
 
     def _do(self, job: _Job) -> None:
         """The body of a task's thread."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 
@@ -123,6 +124,19 @@ def test_an_agent_that_finds_nobody_gives_up_in_time() -> None:
     assert machine.beside.gave_up and machine.agent.stopped is None
     [kept] = machine.console.troubles
     assert kept.startswith("no server at tcp://127.0.0.1:1")
+
+
+def test_an_agent_that_makes_way_for_another_leaves_no_file_open() -> None:
+    """A machine whose servers are away tries one after the other for days, each by an agent of its own."""
+
+    def opened() -> int:
+        machine = Machine("tcp://127.0.0.1:1")
+        machine.agent.end("another server is named")
+        machine.agent.run()
+        return len([*Path("/proc/self/fd").iterdir()])
+
+    opened()  # what a first one loads stays
+    assert len({opened() for _ in range(4)}) == 1
 
 
 def test_a_person_who_comes_late_hears_why_there_is_no_server_and_since_when() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,6 +39,7 @@ def worker() -> Iterator[Worker]:
     worker = Worker("n1", (Device("disk0", "/dev/null"),))
     yield worker
     worker.stop(5)
+    worker.close()
 
 
 @pytest.fixture
@@ -325,6 +328,35 @@ def test_an_agent_that_ends_stops_its_task(worker: Worker, does: Callable[[Funct
     worker.assign(assign("never started"))
     worker.stop(10)
     assert ended.is_set()
+
+
+def test_a_task_that_outlives_its_worker_writes_to_nobodys_file(
+    does: Callable[[Function], None], tmp_path: Path
+) -> None:
+    """Whoever opens a file next gets the number that the worker had."""
+    speaks = threading.Event()
+
+    def body(task: CpuTask, context: TaskContext) -> dict[str, Any]:
+        speaks.wait(60)
+        context.progress(0.5, "still here")
+        return {}
+
+    does(body)
+    worker = Worker("n1")
+    worker.assign(assign())
+    [thread] = [each for each in threading.enumerate() if each.name == "t1"]
+    worker.stop(0.0)
+    before = worker.wake_fd
+    with (tmp_path / "somebodys").open("wb") as file:
+        worker.close()
+        os.dup2(file.fileno(), before)
+        try:
+            speaks.set()
+            thread.join(60)
+            worker.wake()
+        finally:
+            os.close(before)
+    assert (tmp_path / "somebodys").read_bytes() == b""
 
 
 def test_the_inventory_task_collects_the_inventory_of_this_machine(worker: Worker) -> None:

@@ -81,6 +81,7 @@ def do_tasks(
                 )
     finally:
         worker.stop(_TURN_S)
+        worker.close()
         ear.close()
     if inventory is None:
         inventory = Inventory(collected_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
