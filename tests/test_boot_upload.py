@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from ahc_agent.boot import upload
-from ahc_agent.boot.upload import WebError, fetch
+from ahc_agent.boot.upload import WebError, fetch, put
 
 
 @contextmanager
@@ -19,6 +19,10 @@ def answering(data: bytes) -> Iterator[str]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            self.wfile.write(data)
+
+        def do_PUT(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
             self.wfile.write(data)
 
         def log_message(self, format: str, *args: object) -> None:
@@ -65,3 +69,16 @@ def test_who_sends_a_little_now_and_then_is_given_up(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(upload, "_ANSWER_S", 0.0)
     with answering(WHOLE) as url, pytest.raises(WebError, match="given up"):
         fetch(url, 5)
+
+
+@pytest.mark.parametrize("data", [WHOLE, WHOLE[:-2], CHUNKED[:-8], b"HTTP/1.1 204 No Content\r\n\r\n"])
+def test_a_result_is_delivered_once_the_web_server_says_so_whatever_follows(data: bytes) -> None:
+    """Nobody would deliver the same for ever to a server that has it."""
+    with answering(data) as url:
+        put(url, b"result")
+
+
+def test_a_result_is_not_delivered_where_the_web_server_says_no() -> None:
+    answer = b"HTTP/1.1 507 Insufficient Storage\r\n\r\n"
+    with answering(answer) as url, pytest.raises(WebError, match="the web server says 507"):
+        put(url, b"result")

@@ -16,7 +16,6 @@ from ahc_agent.errors import AhcError
 _SILENCE_S = 20.0
 #: For the whole answer: whoever sends a byte now and then is away as well.
 _ANSWER_S = 120.0
-_ANSWER_BYTES = 200
 _AT_ONCE = 65536
 
 
@@ -33,9 +32,9 @@ def fetch(url: str, limit_bytes: int) -> bytes:
 
 
 def put(url: str, data: bytes) -> None:
-    """Deliver by HTTP PUT; any answer 2xx is a success. Raises WebError."""
+    """Deliver by HTTP PUT; any answer 2xx is a success, whatever its body. Raises WebError."""
     headers = {"User-Agent": "ahc-agent", "Content-Type": "application/json"}
-    _ask(urllib.request.Request(url, data, headers, method="PUT"), _ANSWER_BYTES)
+    _ask(urllib.request.Request(url, data, headers, method="PUT"), 0)
 
 
 def target(url: str, name: str) -> str:
