@@ -17,29 +17,40 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from ramdisk.errors import BuildError
+
 FILES = ("vmlinuz", "initramfs", "manifest.json")
 
 _IMAGES, _LATEST = ".images", "latest"
+#: What a build before there were links wrote into a flavour's folder.
+_OLD = {*FILES, ".vmlinuz", ".initramfs"}
 #: Images of one flavour that no link leads to any more.
 _KEPT = 1
 
 
 def put(made: Path, out: Path, flavour: str, key: str) -> None:
-    """Move a finished image to its place and have the links lead there. ``made`` is a folder of the same file system."""
+    """Move a finished image, the folder ``made``, to its place and have the links lead there.
+
+    Raises BuildError where a folder that is no image stands where a link belongs.
+    """
     images = out / _IMAGES
     images.mkdir(parents=True, exist_ok=True)
     place = images / f"{flavour}-{key}"
     with tempfile.TemporaryDirectory(dir=images, prefix=".away-") as away:
-        if place.exists():  # damaged, else it would not have been built again
-            place.rename(Path(away) / place.name)
-        made.rename(place)
+        # The cache may be a link to another file system.
+        here = Path(shutil.move(made, Path(away) / "made"))
+        if place.exists():  # damaged, or no longer the newest: the same bytes come again
+            place.rename(Path(away) / "before")
+        here.rename(place)
     show(out, flavour, place.name)
     _sweep(out, flavour)
 
 
 def show(out: Path, flavour: str, image: str) -> None:
-    """Have the links lead to an image that is in its place, by its folder's name."""
+    """Have the links lead to an image that is in its place, by its folder's name. Raises BuildError as ``put`` does."""
     target = f"{_IMAGES}/{image}"
+    for name in (flavour, _LATEST, *FILES):
+        _look(out / name)
     _link(out / flavour, target)
     _link(out / _LATEST, target)
     for name in FILES:
@@ -52,9 +63,22 @@ def _link(link: Path, target: str) -> None:
     fresh = link.with_name(f".{link.name}.new")
     fresh.unlink(missing_ok=True)
     fresh.symlink_to(target)
-    if link.is_dir() and not link.is_symlink():  # of a build before there were links
+    if _is_folder(link):
         shutil.rmtree(link)
     fresh.replace(link)
+
+
+def _look(place: Path) -> None:
+    """Folders of a build before there were links give way; whatever else is there is somebody's own. Raises BuildError."""
+    others = sorted({path.name for path in place.iterdir()} - _OLD) if _is_folder(place) else []
+    if others:
+        raise BuildError(
+            f"{place} is in the way, and has what no build made ({others[0]}): move it, or build into another folder (--out)"
+        )
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
 
 
 def _sweep(out: Path, flavour: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import threading
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from ahc_agent.errors import UsageError
 from ahc_server.netboot import folder, values
 from ramdisk import shelf
+from ramdisk.errors import BuildError
 from tests.netboot_helpers import HTTP, KEY, SERVER
 
 
@@ -59,12 +61,38 @@ def test_an_image_that_was_damaged_is_replaced(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / ".images").iterdir()] == ["full-a"]
 
 
+def test_an_image_that_was_made_on_another_file_system_is_copied(tmp_path: Path) -> None:
+    """As with a cache that is a link; no reader sees half a copy."""
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK) or memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no other file system to write to")
+    with tempfile.TemporaryDirectory(dir=memory) as elsewhere:
+        shelf.put(made(Path(elsewhere) / "made", "a"), tmp_path, "full", "a")
+    assert told(tmp_path) == ["a"] * 3
+    assert [path.name for path in (tmp_path / ".images").iterdir()] == ["full-a"]
+
+
 def test_folders_and_files_of_a_build_before_there_were_links_give_way(tmp_path: Path) -> None:
     made(tmp_path / "full", "old")
     for name in shelf.FILES:
         (tmp_path / name).hardlink_to(tmp_path / "full" / name)
     put(tmp_path, "new")
     assert told(tmp_path) == told(tmp_path / "full") == ["new"] * 3
+
+
+@pytest.mark.parametrize("name", ["full", "latest"])
+def test_a_folder_of_somebody_elses_is_never_deleted(tmp_path: Path, name: str) -> None:
+    """``--out`` may be a folder that has others."""
+    put(tmp_path, "v", "virtual")
+    (tmp_path / name).unlink(missing_ok=True)
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "backup.tar").touch()
+    with pytest.raises(
+        BuildError, match=rf"{name} is in the way, and has what no build made \(backup\.tar\)"
+    ):
+        put(tmp_path, "a")
+    assert [path.name for path in (tmp_path / name).iterdir()] == ["backup.tar"]
+    assert told(tmp_path / "virtual") == ["v"] * 3
 
 
 def test_a_reader_that_resolves_the_folder_gets_files_that_belong_together(tmp_path: Path) -> None:
