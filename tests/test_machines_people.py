@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -110,6 +111,12 @@ def test_a_shell_on_the_serial_console_and_nothing_that_listens(here: Site) -> N
     listed = [line.text for line in guest.lines if re.match(r"(tcp|udp)\b", line.text)]
     assert listed == []
 
+    # Ctrl-C ends a command, and init has not started the agent beside the shell.
+    guest.type("sleep 1000")
+    time.sleep(3)
+    guest.type("\x03")
+    guest.type("busybox pidof python3 || echo nobody else is here")
+    guest.wait_for("^nobody else is here", BOOT_S, after_s=begun.at_s)
     guest.type("echo panic=$(cat /proc/sys/kernel/panic)")
     guest.wait_for("^panic=7", BOOT_S, after_s=begun.at_s)  # as the kernel was told
     guest.type("exit")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import fcntl
 import os
 import signal
+import termios
 from collections.abc import Callable
 from typing import Final, NoReturn
 
@@ -34,8 +37,13 @@ def end_machine(then: Then) -> None:
 
 
 def shell() -> None:
-    """Become a shell on the last console (``ahc.onsuccess=shell``). The agent is gone after this. Raises OSError."""
-    os.execv("/bin/busybox", ["busybox", "setsid", "-c", "busybox", "sh", "-l"])
+    """Become a shell on the last console (``ahc.onsuccess=shell``), in the same process: beside a shell that is another init
+    would start the agent anew. Raises OSError."""
+    # Init has made this process the leader of a session; a console becomes its terminal only when asked to (tty_ioctl(4)).
+    # Where that is refused, the shell itself says that it has no job control.
+    with contextlib.suppress(OSError):
+        fcntl.ioctl(0, termios.TIOCSCTTY, 1)
+    os.execv("/bin/busybox", ["busybox", "sh", "-l"])
 
 
 def finish(then: Then, say: Callable[[str], None]) -> NoReturn:
