@@ -289,7 +289,7 @@ class Network:
             state.holding.settle(place, " from router advertisements")
 
     def _serve_names(self) -> None:
-        """Name servers of the operator, else of all leases and of routers; and the domains of all leases (resolv.conf(5))."""
+        """Name servers of the operator, of all leases and of routers, in that order; domains of all leases (resolv.conf(5))."""
         found: list[object] = [address for static in self._wanted.static for address in static.dns]
         leases = [state.lease for state in self._in_order() if state.lease is not None]
         found += [address for lease in leases for address in lease.dns]
