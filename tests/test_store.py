@@ -74,23 +74,26 @@ def test_what_goes_in_comes_out(store: Store) -> None:
         ResultCame("s-a", "a", outcome(5.0), "done", 102.0),
         TaskChanged("s-b", "lost", "silent"),
         ParticipantState("b", "silent"),
-        StepEnded(0, 103.0, 0.125),
+        StepEnded(0, 103.0, 0.125, 2),
         SessionChanged("done", 104.0),
     )
     session = store.load_session(whole=True)
     assert (session.name, session.plan, session.state, session.created_at_s) == ("s", "text", "done", 100.0)
     assert [(node.node, node.lost) for node in session.nodes] == [("a", None), ("b", "silent")]
     step = session.steps[0]
-    assert (step.started_at_s, step.ended_at_s, step.start_jitter_s, step.state) == (
-        101.0,
-        103.0,
-        0.125,
-        "done",
-    )
+    assert (step.started_at_s, step.ended_at_s, step.start_jitter_s) == (101.0, 103.0, 0.125)
+    assert (step.state, step.units) == ("done", 2)
     first, second = session.outcomes
     assert first.outcome == outcome(5.0)
     assert (first.job, first.component, first.hosts) == ("disks", "storage", 2)
     assert (second.outcome.status, second.outcome.error) == ("failed", "silent")
+
+
+def test_tasks_of_a_step_that_is_gone_are_a_damaged_store(store: Store) -> None:
+    begin(store)
+    store._db.executescript("PRAGMA foreign_keys = OFF; DELETE FROM steps;")
+    with pytest.raises(CannotAnswer, match=r"of step 0, which is not there \(restore a copy"):
+        store.load_session()
 
 
 def test_a_result_counts_once(store: Store) -> None:

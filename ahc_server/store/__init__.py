@@ -279,7 +279,7 @@ class Store:
         outcomes = []
         inventories = {}
         for task_id, machine, number, state, reason, unit, role, wave, payload, *kept in rows:
-            step = steps[number]
+            step = flows.step_of(number, steps)
             if payload is None and state in records.OPEN_STATES:
                 continue
             measured = None

@@ -34,6 +34,14 @@ def write(db: sqlite3.Connection, session: int, tables: Iterable[FlowTable]) -> 
     )
 
 
+def step_of(number: int, steps: Mapping[int, StepRecord]) -> StepRecord:
+    """Raises msgspec.ValidationError where something is of a step that the store does not have."""
+    try:
+        return steps[number]
+    except KeyError:
+        raise msgspec.ValidationError(f"something is of step {number}, which is not there") from None
+
+
 def read(db: sqlite3.Connection, session: int, steps: Mapping[int, StepRecord]) -> list[FlowTable]:
     """All rounds of a session in their order. Raises msgspec.ValidationError for columns that do not fit each other."""
     if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'flows'").fetchone():
@@ -46,7 +54,7 @@ def read(db: sqlite3.Connection, session: int, steps: Mapping[int, StepRecord]) 
         )
     }
     tables = [
-        FlowTable(steps[step].job, step, steps[step].hosts, wave, machines[step], *columns)
+        FlowTable(step_of(step, steps).job, step, steps[step].hosts, wave, machines[step], *columns)
         for step, wave, *columns in db.execute(
             "SELECT step, wave, source, destination, bytes_per_s, rtt_us FROM flows WHERE session = ?"
             " ORDER BY step, wave",
