@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ahc_agent.boot import advertised
+from ahc_agent.boot.network import _family
 from tests.boot_helpers import DHCP, Site, mac, site, until
 from tests.test_boot_network import known_addresses
 
@@ -64,6 +65,22 @@ def test_a_lease_that_comes_later_takes_the_place_and_an_advertisement_takes_non
     assert len(known_addresses(one)[0]) == 1
     assert "lookup 1000" not in one.ip("-6", "rule") and "lookup 1000" in one.ip("rule")
     assert OWN in one.ip("address", "show", "dev", "c0"), "it stays the kernel's"
+
+
+@pytest.mark.root
+def test_where_the_server_is_of_ipv4_dhcp_alone_is_waited_for(one: Site) -> None:
+    one.dhcp(*ROUTER)
+    machine = one.boot("ahc.server=10.77.0.1:5570 ahc.key=" + "x" * 40)
+    machine.says("no DHCP answer, the link is there")
+    assert OWN in one.ip("address", "show", "dev", "c0") and "from router advertisements" not in machine.said
+
+
+@pytest.mark.parametrize(
+    ("server", "family"),
+    [("tcp://10.0.0.1:5570", 4), ("tcp://[fd77::1]:5570", 6), ("tcp://some.name:5570", None), (None, None)],
+)
+def test_the_family_of_a_server_is_told_by_its_address(server: str | None, family: int | None) -> None:
+    assert _family(server) == family
 
 
 @pytest.mark.root

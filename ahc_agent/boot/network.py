@@ -3,6 +3,7 @@ routes."""
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import time
 from collections.abc import Callable
@@ -81,7 +82,7 @@ class Network:
     ) -> None:
         self._arguments = arguments
         self._wanted = arguments.cards
-        self._is_server_ipv6 = (arguments.server or "").startswith("tcp://[")
+        self._server_family = _family(arguments.server)
         self._console = console
         self._hook = hook
         self._resolver = resolver
@@ -275,13 +276,14 @@ class Network:
         state.holding.settle(place, f" from DHCP server {lease.server}" if lease.server else " by DHCP")
 
     def _take_advertised(self, state: _State, asked_for_s: float) -> None:
-        """An IPv6 address by router advertisements, where DHCP has none for us. A lease that comes later takes its place."""
-        there = advertised.addresses(state.card.name)
+        """An IPv6 address by router advertisements, where DHCP has none for us. A lease that comes later takes its place. A
+        server of IPv4 cannot be reached by it: then DHCP alone is waited for."""
+        there = advertised.addresses(state.card.name) if self._server_family != 4 else []
         if not there:
             if state.holding.wanted is not None:
                 self._console.trouble(f"{_name(state.card)}: no router advertises its address any more")
             state.holding.settle(None)
-        elif state.holding.wanted is not None or asked_for_s > _DHCP_FIRST_S or self._is_server_ipv6:
+        elif state.holding.wanted is not None or asked_for_s > _DHCP_FIRST_S or self._server_family == 6:
             address = state.holding.wanted.address if state.holding.wanted is not None else there[0]
             address = address if address in there else there[0]
             router = advertised.gateway(state.card.name)
@@ -354,6 +356,15 @@ class Network:
 
     def _in_order(self) -> list[_State]:
         return sorted(self._states.values(), key=lambda state: state.number)
+
+
+def _family(server: str | None) -> int | None:
+    """4 or 6 where a server is named by its address; None where that is open."""
+    host = (server or "").removeprefix("tcp://").rpartition(":")[0]
+    try:
+        return ipaddress.ip_address(host.strip("[]")).version
+    except ValueError:
+        return None
 
 
 def _name(card: Card) -> str:
