@@ -12,6 +12,7 @@ from ahc_agent.errors import CannotAnswer, UsageError
 from ahc_agent.facts import Inventory
 from ahc_server.export import FORMATS, Material, ironic, ironic_api
 from ahc_server.export.material import read_registered
+from ahc_server.judge.wording import nodes_word
 from ahc_server.profiles.model import Matches
 from ahc_server.report.output import write_whole
 from ahc_server.report.words import clean
@@ -59,9 +60,9 @@ def _apply(material: Material) -> None:
         sent = ironic_api.send(connection, changes)
     for name, why in sent.refused.items():
         click.echo(f"ahc: {clean(name)}: Ironic refused: {clean(why)}", err=True)
-    click.echo(f"{len(sent.changed)} nodes changed in Ironic, {len(sent.refused)} refused")
+    click.echo(f"{nodes_word(len(sent.changed))} changed in Ironic, {len(sent.refused):,} refused")
     if sent.refused:
-        raise CannotAnswer(f"Ironic refused the changes of {len(sent.refused)} nodes")
+        raise CannotAnswer(f"Ironic refused the changes of {nodes_word(len(sent.refused))}")
 
 
 def _tell(notes: list[str]) -> None:
