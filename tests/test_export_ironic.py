@@ -276,7 +276,7 @@ def test_one_refusal_does_not_stop_the_others_and_is_no_success(
     cloud: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first, second = _enroll(cloud, 1), _enroll(cloud, 2)
-    with pytest.raises(CannotAnswer, match="refused the changes of 1 node$"):
+    with pytest.raises(CannotAnswer, match=r"refused the changes of 1 node$"):
         _send(matches(match("SN0001", yields=Yields(traits=["HW_NO_SUCH_THING"])), match("SN0002")))
     assert "rack7-1: Ironic refused" in capsys.readouterr().err
     assert cloud.baremetal.get_node(second.id).properties["capabilities"].endswith("profile:control")
