@@ -4,6 +4,7 @@ VENV := .venv
 PYTHON ?= python3
 FLAVOUR ?= full
 WORKERS ?= 4
+ALONE = $(shell grep -l pytest.mark.alone tests/test_*.py)
 STAMP := $(VENV)/.installed
 
 # Tests start hundreds of Pythons: what is compiled is kept, whatever the environment says.
@@ -26,7 +27,7 @@ demo: install
 test: install lint
 	@sh .ci/packages test
 	$(VENV)/bin/pytest -m 'not machines and not alone' -n $(WORKERS) --dist worksteal
-	$(VENV)/bin/pytest -m 'alone and not machines'
+	$(VENV)/bin/pytest -m 'alone and not machines' $(ALONE)
 
 test-machines: install
 	@sh .ci/packages ramdisk

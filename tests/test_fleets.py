@@ -78,7 +78,7 @@ def value_of(results: list[Result], name: str) -> float | None:
 # ── the generator ───────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("seed", [8, 11])
+@pytest.mark.parametrize("seed", [8, 27])
 def test_a_seed_is_one_fleet(seed: int) -> None:
     one, other = generate(seed), generate(seed)
     assert one.labels == other.labels
