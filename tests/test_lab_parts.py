@@ -194,6 +194,7 @@ def test_the_machines_own_network_and_host_name_stay_as_they_are(book: Ledger) -
         net.close()
 
 
+@pytest.mark.alone
 @pytest.mark.root
 @needs_lab
 def test_a_slow_card_carries_what_it_was_set_to_in_both_directions(book: Ledger) -> None:
@@ -218,6 +219,7 @@ def _listens(net: network.SwitchedNetwork, lab_id: str) -> bool:
     return ":5201" in said(["ss", "-ltn"], lab_id, Place(net.descriptor("n1")))
 
 
+@pytest.mark.alone
 @pytest.mark.root
 @needs_lab
 def test_a_disk_is_as_fast_as_its_throttle_and_detaches_itself(book: Ledger, tmp_path: Path) -> None:
@@ -241,6 +243,7 @@ def test_a_disk_is_as_fast_as_its_throttle_and_detaches_itself(book: Ledger, tmp
     wait_for(lambda: not Path(f"/sys/block/{name}/loop/backing_file").exists(), 5)
 
 
+@pytest.mark.alone
 @pytest.mark.root
 @needs_lab
 def test_a_cpu_share_is_what_was_given(book: Ledger) -> None:
@@ -257,6 +260,7 @@ def test_a_cpu_share_is_what_was_given(book: Ledger) -> None:
 # ── without rights ───────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.alone
 def test_a_program_is_held_to_its_share_and_runs_freely_afterwards(book: Ledger) -> None:
     burn = "import subprocess; subprocess.run(['sh', '-c', 'while :; do :; done'])"
     parent = processes.start([sys.executable, "-c", burn], book.entries.lab_id)

@@ -45,6 +45,7 @@ def test_both_ends_see_both_directions_and_the_connecting_end_the_round_trips() 
         assert figures == sorted(each or 0.0 for each in figures)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("streams", [1, 5])
 def test_the_receiver_has_what_the_sender_sent(streams: int) -> None:
     listened, connected = meet(tasks(streams=streams, latency=False))

@@ -45,6 +45,7 @@ def brake(veth: VethPair, namespace: str, rate: str, queue: str = "50ms") -> Non
     veth.inside(namespace, "tc", "qdisc", "add", "dev", "v0", *shape)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(("slow", "engine"), [("n1", "zmq"), ("n2", "zmq"), ("n2", "iperf3")])
 def test_a_slow_direction_is_slow_and_the_other_is_not(veth: VethPair, slow: str, engine: str) -> None:
     brake(veth, veth.left if slow == "n1" else veth.right, "100mbit")
@@ -56,6 +57,7 @@ def test_a_slow_direction_is_slow_and_the_other_is_not(veth: VethPair, slow: str
     assert received.popitem()[1] > 300
 
 
+@pytest.mark.alone
 def test_a_link_of_10_mbit_is_measured_as_well_in_a_second(veth: VethPair) -> None:
     brake(veth, veth.right, "10mbit", queue="400ms")
     with ends(veth, limits=SECOND, warmup_s=0.3, directions=("tx",), latency=False) as (listener, _):
