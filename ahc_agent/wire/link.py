@@ -33,8 +33,8 @@ from ahc_agent.wire.messages import (
 )
 
 _CONNECT_LIMIT_S = 10.0
-#: How long a look-up of the server's name is waited for.
-_LOOKUP_LIMIT_S = 10.0
+#: How long a look-up of the server's name is waited for before that is said.
+_LOOKUP_PATIENCE_S = 10.0
 _PAUSE_FIRST_S, _PAUSE_MAX_S = 0.1, 10.0
 #: A Hello without an answer is said again after this.
 _HELLO_AGAIN_S = 5.0
@@ -155,7 +155,7 @@ class Link:
 
     def _open(self, now: float) -> None:
         self._lookup = Lookup(self._host)
-        self._due_at = now + _LOOKUP_LIMIT_S
+        self._due_at = now + _LOOKUP_PATIENCE_S
         self._connect(now)
 
     def _connect(self, now: float) -> None:
@@ -226,7 +226,9 @@ class Link:
             if self._socket is not None:
                 self._lose("no answer from the server at {}")
             elif self._lookup is not None:
-                self._lose(_NO_NAME)
+                # Some name servers that are away, some domains to look in: a good answer may take half a minute.
+                self._due_at = now + _LOOKUP_PATIENCE_S
+                self._fail(_NO_NAME.format(self.endpoint))
             else:
                 self._open(now)
         elif self.state is State.GREETING:
