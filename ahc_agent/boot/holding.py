@@ -49,16 +49,31 @@ class Holding:
 
     def _apply(self) -> None:
         """Have the kernel do what is wanted. An address that is there is of use also where one of its routes is not."""
-        try:
-            routes.change(self._leavings, self.wanted)
-            self._leavings.clear()
-            self._retry_at_s = math.inf
-        except ProgramError as error:
+        wrong = [*self._failure(self._take_back), *self._failure(self._give)]
+        self._retry_at_s = math.inf
+        if wrong:
             pause_s, self._retry_pause_s = self._retry_pause_s, min(2 * self._retry_pause_s, RETRY_MOST_S)
             self._retry_at_s = self._clock() + pause_s
-            self._console.trouble(f"{self.name}: {error}", f"It is tried again in {pause_s:.0f} s")
+            self._console.trouble(f"{self.name}: {'; '.join(wrong)}", f"It is tried again in {pause_s:.0f} s")
         before = self.place
         self.place = self.wanted if self.wanted is not None and routes.is_there(self.wanted) else None
         if self.place is not None and self.place != before:
             way = f", gateway {self.place.gateway}" if self.place.gateway is not None else ", no gateway"
             self._console.say("network", f"{self.name}: address {self.place.address}{self._whence}{way}")
+
+    def _take_back(self) -> None:
+        """Once: what a route is tried again for must not lose its address each time."""
+        routes.take_back(self._leavings)
+        self._leavings.clear()
+
+    def _give(self) -> None:
+        if self.wanted is not None:
+            routes.give(self.wanted)
+
+    @staticmethod
+    def _failure(act: Callable[[], None]) -> list[str]:
+        try:
+            act()
+        except ProgramError as error:
+            return [str(error)]
+        return []

@@ -81,15 +81,20 @@ def undo(place: Place) -> list[str]:
     return lines if place.by_kernel else [*lines, f"address delete {place.address} dev {card}"]
 
 
-def change(before: Iterable[Place], after: Place | None) -> None:
-    """Take a card's old addresses away, and give it a new one. What is gone, or there, already is no failure: it can all be done
-    again.
+def take_back(places: Iterable[Place]) -> None:
+    """Take addresses away. What is gone already is no failure: it can all be done again.
 
     Raises ProgramError that tells which commands failed; all others are done.
     """
-    wrong = [sentence for place in before for sentence in _apply(undo(place), place.address.version, _GONE)]
-    if after is not None:
-        wrong += _apply(commands(after), after.address.version, _THERE)
+    _tell([each for place in places for each in _apply(undo(place), place.address.version, _GONE)])
+
+
+def give(place: Place) -> None:
+    """Give a card its address; otherwise as ``take_back``."""
+    _tell(_apply(commands(place), place.address.version, _THERE))
+
+
+def _tell(wrong: Sequence[str]) -> None:
     if wrong:
         raise ProgramFailed("ip", "; ".join(wrong)[:_SHOWN])
 
