@@ -109,6 +109,16 @@ def test_a_certificate_that_no_ipxe_takes_is_refused(
         folder.write(tmp_path / "out", wanted(source, signer(tmp_path, *extensions)))
 
 
+def test_a_signer_that_is_refused_leaves_a_folder_that_boots(source: Path, tmp_path: Path) -> None:
+    folder.write(tmp_path / "out", wanted(source, signer(tmp_path, *MAY_SIGN)))
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    with (source / "initramfs").open("ab") as file:
+        file.write(b"of a later build")
+    with pytest.raises(UsageError, match="iPXE takes nothing"):
+        folder.write(tmp_path / "out", wanted(source, signer(tmp_path)))
+    assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == before
+
+
 def test_a_file_that_cannot_sign_is_said(source: Path, tmp_path: Path) -> None:
     (tmp_path / "no.pem").write_text("no key")
     with pytest.raises(ProgramFailed, match="openssl"):

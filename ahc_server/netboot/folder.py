@@ -90,6 +90,8 @@ class Written:
 def write(folder: Path, wanted: Wanted) -> Written:
     """Write the folder. Raises UsageError (values, an image that is missing) or CannotAnswer (disk), ProgramError (openssl)."""
     line = kernel_arguments(wanted)
+    if wanted.signer is not None:  # before anything is replaced: old signatures fit old files alone
+        signing.check(wanted.signer)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         names = _copy_image(folder, wanted.image)
@@ -207,7 +209,6 @@ def _copy_loaders(folder: Path, loaders: Path) -> tuple[list[str], list[str]]:
 
 
 def _sign(folder: Path, signer: Path) -> list[str]:
-    signing.check(signer)
     for name in IMAGE:
         with _appearing(folder / f"{name}.sig") as target:
             signing.sign(folder / name, signer, target)
