@@ -21,7 +21,8 @@ _CHECK = "The machine is measured without it. Check that the image has the firmw
 
 
 class Hardware:
-    """``settled`` is set once all that was there at the start has its driver; later comers get theirs as well."""
+    """``settled`` is set once all that was there at the start has its driver, or nobody waits for it any more; later comers get
+    theirs as well."""
 
     def __init__(self, console: Console, wake: Callable[[], None]) -> None:
         self.settled = threading.Event()
@@ -45,6 +46,7 @@ class Hardware:
                     f"drivers are not loaded after {patience_s:.0f} s",
                     "The machine goes on without the rest of them. Its kernel says where it stands still (ahc.debug=1)",
                 )
+                self.settled.set()  # another server that is tried is not kept waiting once more
                 return
             self._console.say("hardware", "drivers are still being loaded")
 
