@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import os
 from pathlib import Path
 
 import pytest
@@ -98,24 +99,40 @@ def test_one_that_is_too_impatient_is_left_alone(here: Machine, monkeypatch: pyt
     assert device.read_bytes() == b"\0V"
 
 
-def test_one_that_fails_later_is_told_and_the_others_are_petted(
+def test_one_that_fails_for_a_while_is_told_once_and_petted_on_as_are_the_others(
     here: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """It is armed still: were it left alone, it would reset a machine that is well."""
     devices = [here.plug(f"watchdog{number}") for number in range(2)]
     here.dogs.pet()
     first = here.dogs._dogs[devices[0]]
     assert first is not None
+    before = [device.read_bytes() for device in devices]
 
-    def gone() -> None:
-        raise OSError(errno.ENODEV, "No such device")
+    def busy() -> None:
+        raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(first, "pet", gone)
-    before = devices[1].read_bytes()
-    for _ in range(2):
-        here.now_s += 6
-        here.dogs.pet()
-    assert here.said(f"watchdog {devices[0]}: No such device") == 1
-    assert devices[1].read_bytes() == before + b"\0\0"
+    with monkeypatch.context() as patch:
+        patch.setattr(first, "pet", busy)
+        for _ in range(2):
+            here.now_s += 6
+            here.dogs.pet()
+    assert here.said(f"watchdog {devices[0]}: Input/output error. It is tried on") == 1
+    here.now_s += 6
+    here.dogs.pet()
+    assert [device.read_bytes() for device in devices] == [before[0] + b"\0", before[1] + b"\0\0\0"]
+
+
+def test_one_that_cannot_be_disarmed_keeps_no_machine_from_its_end(here: Machine) -> None:
+    devices = [here.plug(f"watchdog{number}") for number in range(2)]
+    here.dogs.pet()
+    last = here.dogs._dogs[devices[1]]
+    assert last is not None
+    os.close(last._handle)
+    last._handle = os.open("/dev/full", os.O_WRONLY)
+    here.dogs.close()
+    assert here.said(f"watchdog {devices[1]}: cannot be disarmed: No space left on device") == 1
+    assert devices[0].read_bytes().endswith(b"V")
 
 
 @pytest.mark.skipif(find("modprobe") is None, reason="needs modprobe (kmod)")

@@ -30,6 +30,8 @@ _EVERY_S = 5.0
 #: One that allows less is left alone: it would reset machines that are merely busy.
 _SHORTEST_S = 30
 _CHECK = "A machine that hangs is not started anew by itself"
+_CHECK_PET = "It is tried on. Should it be armed still, it resets this machine"
+_CHECK_CLOSE = "It may reset this machine"
 _WDIOC_SETTIMEOUT = 0xC0045706  # _IOWR('W', 6, int)
 
 
@@ -54,9 +56,11 @@ class Watchdog:
         os.write(self._handle, b"\0")
 
     def close(self) -> None:
-        """Disarm it ("magic close"): the machine ends on purpose, or a person takes over."""
-        os.write(self._handle, b"V")
-        os.close(self._handle)
+        """Disarm it ("magic close"): the machine ends on purpose, or a person takes over. Raises OSError."""
+        try:
+            os.write(self._handle, b"V")
+        finally:
+            os.close(self._handle)
 
 
 class Watchdogs:
@@ -73,6 +77,7 @@ class Watchdogs:
         self._devices, self._names = devices, names
         self._clock = clock
         self._dogs: dict[Path, Watchdog | None] = {}
+        self._failing: set[Path] = set()
         self._petted_at_s = -math.inf
 
     def arm(self) -> None:
@@ -97,16 +102,24 @@ class Watchdogs:
             try:
                 if dog is not None:
                     dog.pet()
+                    self._failing.discard(device)
             except OSError as error:
-                self._dogs[device] = None
-                self._console.trouble(f"watchdog {device}: {error.strerror}", _CHECK)
+                # It is petted on: it may be armed still, and the next time may reach it.
+                if device not in self._failing:
+                    self._failing.add(device)
+                    self._console.trouble(f"watchdog {device}: {error.strerror}", _CHECK_PET)
 
     def close(self) -> None:
-        """Disarm them. Raises OSError."""
+        """Disarm them. One that cannot be keeps no machine from its end."""
         while self._dogs:
-            _, dog = self._dogs.popitem()
-            if dog is not None:
-                dog.close()
+            device, dog = self._dogs.popitem()
+            try:
+                if dog is not None:
+                    dog.close()
+            except OSError as error:
+                self._console.trouble(
+                    f"watchdog {device}: cannot be disarmed: {error.strerror}", _CHECK_CLOSE
+                )
 
     def _listed(self) -> list[Path]:
         """``/dev/watchdog`` is the first of the numbered ones, where there are such."""
