@@ -45,6 +45,19 @@ def test_where_no_link_can_be_made_a_copy_stands_that_everybody_may_read(
     assert root.stat().st_mode & 0o777 == 0o755
 
 
+def test_a_file_that_others_may_not_read_is_handed_out_all_the_same(tmp_path: Path) -> None:
+    """As an editor may leave it; by HTTP it is handed out too."""
+    source, root = tmp_path / "grub.cfg", tmp_path / "tftp"
+    source.write_bytes(b"one")
+    source.chmod(0o644)
+    mirror = Mirror({"grub.cfg": source}, root)
+    assert [*mirror.refresh()] == [] and (root / "grub.cfg").samefile(source)
+    source.chmod(0o600)
+    assert [*mirror.refresh()] == [] and (root / "grub.cfg").read_bytes() == b"one"
+    assert (root / "grub.cfg").stat().st_mode & 0o777 == 0o644
+    assert source.stat().st_mode & 0o777 == 0o600, "that is its owner's business"
+
+
 def test_a_file_that_cannot_be_followed_is_said_once(tmp_path: Path) -> None:
     source = tmp_path / "vmlinuz"
     source.mkdir()  # neither a link nor a copy can be made of a folder
