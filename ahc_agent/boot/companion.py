@@ -92,7 +92,7 @@ class Beside(Companion):
         if not self.has_joined and self._give_up_at_s is not None and now >= self._give_up_at_s:
             self.gave_up = True
             agent.end("no server was found in time")
-        # What is under way ends first: its result is kept for whoever is the server then.
+        # What is under way ends first: its result is kept for the server that asked for it.
         self.moves = not agent.is_busy and self._elsewhere(agent.is_joined)
         if self.moves:
             agent.end("another server is named")

@@ -173,7 +173,8 @@ class Boot:
             server_key=server.key,
             keys=load_or_create(self._key_file),
             identity=read_identity(),
-            spool=self._powers.run / "spool",
+            # Of each server its own: another would acknowledge results of tasks that it never gave, and drop them.
+            spool=self._powers.run / "spool" / server.key.encode().hex(),
             session=self._arguments.session,
         )
         return Agent(settings, beside.say, beside)
