@@ -42,7 +42,8 @@ def test_a_network_of_ipv6_alone(one: Site) -> None:
     assert known_addresses(one) == [[f"{OWN}/64"]]
     assert f"from {OWN} lookup 1000" in one.ip("-6", "rule")
     router = line.split("gateway ")[1].split()[0]
-    assert f"default via {router} dev c0" in one.ip("-6", "route", "show", "table", "1000")
+    table = one.ip("-6", "route", "show", "table", "1000")
+    assert f"default via {router} dev c0" in table and "fd77::/64 dev c0" in table
     assert "valid_lft forever" not in one.ip("address", "show", "dev", "c0", "scope", "global"), (
         "the kernel's"
     )
@@ -92,6 +93,17 @@ def test_an_address_that_no_router_advertises_any_more_is_given_up(one: Site) ->
     one.ip("address", "delete", f"{OWN}/64", "dev", "c0")
     machine.says("no router advertises its address any more")
     assert "lookup 1000" not in one.ip("-6", "rule")
+
+
+@pytest.mark.root
+def test_where_the_router_says_so_others_of_the_network_are_reached_by_it_alone(one: Site) -> None:
+    """As in networks whose machines are kept apart: nobody would answer who is asked directly."""
+    one.dhcp("--enable-ra", "--dhcp-range=fd77::,ra-only,off-link,64,1h")
+    machine = one.boot("ahc.server=[fd77::1]:5570 ahc.key=" + "x" * 40)
+    line = machine.says(f"c0 ({mac(0)}): address {OWN}/64 from router advertisements, gateway fe80::")
+    router = line.split("gateway ")[1].split()[0]
+    [only] = one.ip("-6", "route", "show", "table", "1000").splitlines()
+    assert only.startswith(f"default via {router} dev c0 ")
 
 
 @pytest.mark.root
@@ -176,6 +188,12 @@ def test_only_what_a_router_gave_and_can_be_used_counts(tmp_path: Path) -> None:
     assert advertised.addresses("eth2", tmp_path / "if_inet6") == []
     assert advertised.gateway("eth0", tmp_path / "ipv6_route") == ipaddress.IPv6Address("fe80::cafe")
     assert advertised.gateway("eth1", tmp_path / "ipv6_route") is None, "a person's own route"
+    own = ipaddress.IPv6Network("fd77::/64")
+    assert advertised.is_on_link("eth0", own, tmp_path / "ipv6_route")
+    assert not advertised.is_on_link("eth1", own, tmp_path / "ipv6_route")
+    assert not advertised.is_on_link("eth0", ipaddress.IPv6Network("::/0"), tmp_path / "ipv6_route"), (
+        "by a router"
+    )
 
 
 def test_a_kernel_without_ipv6_has_none(tmp_path: Path) -> None:

@@ -49,6 +49,15 @@ def gateway(card: str, listed: Path = _ROUTES) -> ipaddress.IPv6Address | None:
     return None
 
 
+def is_on_link(card: str, network: ipaddress.IPv6Network, listed: Path = _ROUTES) -> bool:
+    """Whether the others of a network are reached without a router: an advertisement may leave that out (RFC 4861, 4.6.2)."""
+    wanted = [f"{int(network.network_address):032x}", f"{network.prefixlen:02x}"]
+    return any(
+        len(words) == 10 and words[9] == card and words[:2] == wanted and not int(words[4], 16)
+        for words in _lines(listed)
+    )
+
+
 class NameServers:
     """Those of all advertisements since this was made. Readable (``fileno``) when there may be others. ``clock``: seconds."""
 

@@ -284,10 +284,11 @@ class Network:
                 self._console.trouble(f"{_name(state.card)}: no router advertises its address any more")
             state.holding.settle(None)
         elif state.holding.wanted is not None or asked_for_s > _DHCP_FIRST_S or self._server_family == 6:
-            address = state.holding.wanted.address if state.holding.wanted is not None else there[0]
-            address = address if address in there else there[0]
+            before = state.holding.wanted.address if state.holding.wanted is not None else None
+            address = next((each for each in there if each == before), there[0])
             router = advertised.gateway(state.card.name)
-            place = Place(state.card.name, state.number, address, router, by_kernel=True)
+            on_link = advertised.is_on_link(state.card.name, address.network)
+            place = Place(state.card.name, state.number, address, router, by_kernel=True, on_link=on_link)
             state.holding.settle(place, " from router advertisements")
 
     def _serve_names(self) -> None:

@@ -39,7 +39,8 @@ _THERE = re.compile("File exists")
 class Place:
     """An address on a card. ``number``: the card's own, small, for ever; the lowest is preferred for everything else.
 
-    ``by_kernel``: the kernel has it by router advertisements, and keeps its routes in the main table.
+    ``by_kernel``: the kernel has it by router advertisements, and keeps its routes in the main table. ``on_link``: the others of
+    its network are reached without a router.
     """
 
     card: str
@@ -48,6 +49,7 @@ class Place:
     gateway: Address | None = None
     mtu: int | None = None
     by_kernel: bool = False
+    on_link: bool = True
 
 
 def commands(place: Place) -> list[str]:
@@ -58,7 +60,7 @@ def commands(place: Place) -> list[str]:
     if place.mtu is not None:
         lines.append(f"link set dev {card} mtu {place.mtu}")
     metric = 100 + place.number
-    on_link = f"{network} dev {card} src {host}"
+    on_link = f"{network} dev {card} src {host}" if place.on_link else None
     # A gateway outside of the subnet (as some clouds give) is reached on the link all the same.
     way = f"default via {place.gateway} dev {card} src {host} onlink" if place.gateway is not None else None
     if not place.by_kernel:
@@ -77,7 +79,8 @@ def undo(place: Place) -> list[str]:
     lines = [f"rule delete from {host} lookup {table} priority {_FIRST_RULE + place.number}"]
     if place.gateway is not None:
         lines.append(f"route delete default via {place.gateway} dev {card} table {table}")
-    lines.append(f"route delete {place.address.network} dev {card} table {table}")
+    if place.on_link:
+        lines.append(f"route delete {place.address.network} dev {card} table {table}")
     return lines if place.by_kernel else [*lines, f"address delete {place.address} dev {card}"]
 
 
