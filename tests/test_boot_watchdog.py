@@ -99,6 +99,18 @@ def test_one_that_is_too_impatient_is_left_alone(here: Machine, monkeypatch: pyt
     assert device.read_bytes() == b"\0V"
 
 
+@pytest.mark.parametrize(("most_s", "petted"), [(10, False), (600, True), (0, True)])
+def test_one_that_could_not_be_disarmed_is_not_opened_where_it_is_too_impatient(
+    here: Machine, most_s: int, petted: bool
+) -> None:
+    device = here.plug("watchdog0", "Odd Timer")
+    for name, value in (("nowayout", 1), ("max_timeout", most_s)):
+        (here.folder / "names" / "watchdog0" / name).write_text(f"{value}\n")
+    here.dogs.pet()
+    assert (device.read_bytes() != b"") == petted
+    assert here.said("allows 10 s only, and cannot be disarmed; left alone") == (not petted)
+
+
 def test_one_that_fails_for_a_while_is_told_once_and_petted_on_as_are_the_others(
     here: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -128,6 +128,10 @@ class Watchdogs:
 
     def _open(self, device: Path) -> Watchdog | None:
         try:
+            # One that cannot be disarmed again is armed by opening it: what it allows is asked first.
+            most_s = self._number(device, "max_timeout")
+            if self._number(device, "nowayout") and 0 < most_s < _SHORTEST_S:
+                raise OSError(0, f"allows {most_s} s only, and cannot be disarmed; left alone")
             dog = Watchdog(device)
             if 0 < dog.timeout_s < _SHORTEST_S:
                 dog.close()
@@ -140,6 +144,13 @@ class Watchdogs:
             "hardware", f"watchdog: {self._name(device)} resets this machine{after} without the agent"
         )
         return dog
+
+    def _number(self, device: Path, name: str) -> int:
+        """What sysfs tells of it (Documentation/ABI/testing/sysfs-class-watchdog); 0 where it does not."""
+        try:
+            return int((self._names / device.name / name).read_text())
+        except (OSError, ValueError):
+            return 0
 
     def _name(self, device: Path) -> str:
         try:
