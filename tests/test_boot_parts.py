@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ahc_agent.boot import clock, interfaces, modules
+from ahc_agent.boot import clock, interfaces, kernel, modules
 from ahc_agent.boot.companion import CHECKS
 from ahc_agent.boot.console import TROUBLES_LIMIT, Console, Terminals, active_consoles
 from ahc_agent.boot.export import file_name, write_new
@@ -95,6 +95,15 @@ def test_all_active_consoles_are_written_and_one_that_is_held_holds_nobody(
     finally:
         for handle in (*held, *free):
             os.close(handle)
+
+
+def test_an_image_of_another_build_is_known_by_its_drivers(tmp_path: Path) -> None:
+    assert kernel.mismatch(tmp_path / "absent", "6.1.0-40-amd64") is None
+    assert kernel.mismatch(tmp_path, "6.1.0-40-amd64") is None  # all built in: somebody's own kernel
+    (tmp_path / "6.1.0-41-amd64").mkdir()
+    assert kernel.mismatch(tmp_path, "6.1.0-40-amd64") == "6.1.0-41-amd64"
+    (tmp_path / "6.1.0-40-amd64").mkdir()
+    assert kernel.mismatch(tmp_path, "6.1.0-40-amd64") is None
 
 
 def test_consoles_are_those_that_the_kernel_lists_and_that_are_there(tmp_path: Path) -> None:

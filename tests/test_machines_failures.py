@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ramdisk.machines.hardware import Disk, machine
+from ramdisk.machines.qemu import Direct
 from ramdisk.machines.site import Site, site
 from tests.machines_helpers import BOOT_S, image, session_of
 
@@ -71,6 +72,18 @@ def test_a_machine_that_got_half_an_image_starts_anew_until_it_gets_a_whole_one(
         assert "the agent follows" not in guest.text
         served.write_bytes(whole)
         guest.wait_for("joined the server", 2 * BOOT_S, after_s=said.at_s)
+
+
+def test_a_kernel_with_the_image_of_another_build_says_so_and_starts_anew(tmp_path: Path) -> None:
+    here, other = image("virtual"), image("full")
+    with site(tmp_path, here) as place:
+        place.start_server()
+        told = place.direct()
+        guest = place.power_on(machine(1), direct=Direct(other / "vmlinuz", told.initramfs, told.arguments))
+        said = guest.wait_for("was started with an image that has drivers for .*cloud-amd64 only", BOOT_S)
+        guest.wait_for("done .*the machine starts anew now", BOOT_S, after_s=said.at_s)
+        guest.wait_for("was started with an image that has drivers for", BOOT_S, after_s=said.at_s + 1)
+        assert "joined the server" not in guest.text
 
 
 def test_a_server_that_is_killed_and_a_machine_that_dies_in_the_middle_cost_nothing_else(

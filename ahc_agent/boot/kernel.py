@@ -5,17 +5,30 @@ Sources: Documentation/admin-guide/sysctl/kernel.rst, proc(5) (``oom_score_adj``
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from ahc_agent import programs
 
 _SYS = Path("/proc/sys")
+_DRIVERS = Path("/lib/modules")
 #: An oops is a panic: what comes after it is no measurement. ``printk`` 4: the console shows the kernel's errors, not its news.
 _SETTINGS = {"kernel/panic_on_oops": "1"}
 #: After a panic the machine starts anew, so late that a person can read the screen; where nobody has said when (``panic=``).
 _WHERE_ZERO = {"kernel/panic": "30"}
 _QUIET = {"kernel/printk": "4"}
 AGENT_OOM_SCORE, PROGRAMS_OOM_SCORE = -900, 500
+
+
+def mismatch(drivers: Path = _DRIVERS, release: str | None = None) -> str | None:
+    """The kernel whose drivers this image holds, where it is not the one that runs: kernel and image are of different builds, and
+    hardly any driver can be loaded. None where they fit, or the image has no drivers at all."""
+    release = os.uname().release if release is None else release
+    try:
+        found = sorted(path.name for path in drivers.iterdir())
+    except OSError:
+        return None
+    return None if not found or release in found else ", ".join(found)
 
 
 def prepare(debug: bool) -> list[str]:

@@ -7,6 +7,7 @@ failure is said on the console with what to check, and told to the server once i
 from __future__ import annotations
 
 import importlib
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,8 @@ RUN = Path("/run/ahc")
 #: In ``Powers.run``: there since the agent's first start; holds why the last one failed, or that it made way for a person.
 STARTED = "started"
 HANDED_OVER = "a person was given this console"
+#: So long a person can read that kernel and image do not fit.
+_MISMATCH_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,9 @@ class Boot:
     def run(self) -> Then:
         """Boot, obey or measure, and answer with what comes then."""
         try:
+            self._greet()
+            if self._powers.machine and self._is_mixed():
+                return "reboot"
             self._begin()
             plan = self._arguments.plan
             then = self._alone(plan) if plan is not None else self._obey()
@@ -81,11 +87,13 @@ class Boot:
 
     # ── stages ─────────────────────────────────────────────────────────────────────────────────────
 
+    def _greet(self) -> None:
+        self._console.say("boot", f"Automatic Health Check {__version__}: {who()}")
+        for sentence in self._arguments.mistakes:
+            self._console.trouble(sentence, "Mend the kernel's arguments")
+
     def _begin(self) -> None:
         console = self._console
-        console.say("boot", f"Automatic Health Check {__version__}: {who()}")
-        for sentence in self._arguments.mistakes:
-            console.trouble(sentence, "Mend the kernel's arguments")
         if self._powers.machine:
             self._prepare_machine()
         for sentence in routes.prepare(()):
@@ -98,6 +106,19 @@ class Boot:
         for module in ("ahc_agent.agent", "ahc_agent.identity"):
             importlib.import_module(module)
             self._loop.turn()
+
+    def _is_mixed(self) -> bool:
+        """Whether the kernel of one build was started with the image of another: somebody copied in between. It cannot be mended
+        from here, and the next start finds both files whole; as after a panic, a person can read what it was."""
+        drivers = kernel.mismatch()
+        if drivers is None:
+            return False
+        self._console.trouble(
+            f"kernel {os.uname().release} was started with an image that has drivers for {drivers} only",
+            f"They are of different builds: copy both, or `ahc netboot` again. The machine starts anew in {_MISMATCH_S:.0f} s",
+        )
+        self._loop.rest(_MISMATCH_S)
+        return True
 
     def _look_back(self) -> None:
         """Whether an agent ran here before, and why it failed."""
