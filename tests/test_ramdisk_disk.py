@@ -94,13 +94,17 @@ def started(disk: Path, *firmware: str) -> str:
         "none",
         *firmware,
     ]
-    done = subprocess.run(
-        [*argv, "-drive", f"file={disk},format=raw,if=virtio"],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=_BOOT_TIME_LIMIT_S,
-        check=True,
-    )
+    try:
+        done = subprocess.run(
+            [*argv, "-drive", f"file={disk},format=raw,if=virtio"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_BOOT_TIME_LIMIT_S,
+            check=True,
+        )
+    except subprocess.TimeoutExpired as error:
+        said = (error.stdout or b"").decode("utf-8", "replace")
+        pytest.fail(f"still on after {_BOOT_TIME_LIMIT_S:.0f} s; its console ends with\n{said[-4000:]}")
     return done.stdout.decode("utf-8", "replace")
 
 
