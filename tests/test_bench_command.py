@@ -26,6 +26,7 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
 
 
+@pytest.mark.alone
 @needs_sysbench
 def test_the_answer_is_inventory_and_measurements_within_the_budget() -> None:
     begun = time.monotonic()

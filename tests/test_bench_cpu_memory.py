@@ -241,6 +241,7 @@ def test_short_run_times_have_shorter_samples() -> None:
 # ── real runs ──────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.alone
 @needs_sysbench
 def test_the_cpu_of_this_machine() -> None:
     notes: list[tuple[float, str]] = []
@@ -255,6 +256,7 @@ def test_the_cpu_of_this_machine() -> None:
     assert cpu.count(CpuTask()) == len(found)
 
 
+@pytest.mark.alone
 @needs_sysbench
 @pytest.mark.parametrize("mode", ["threaded", "forked"])
 def test_the_memory_of_this_machine(mode: str) -> None:
@@ -267,6 +269,7 @@ def test_the_memory_of_this_machine(mode: str) -> None:
     assert memory.count(task) == len(found)
 
 
+@pytest.mark.alone
 @needs_sysbench
 def test_large_blocks_are_one_long_run_with_a_sample_each_second(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "_REPEAT_LIMIT_BYTES", MIB)
@@ -311,6 +314,7 @@ def test_without_sysbench_it_says_what_to_install(monkeypatch: pytest.MonkeyPatc
     assert all("apt-get install sysbench" in (each.error or "") for each in found)
 
 
+@pytest.mark.alone
 @needs_sysbench
 def test_cancelled_it_ends_soon_and_says_so() -> None:
     cancelled = threading.Event()

@@ -148,6 +148,7 @@ def test_without_latencies_there_are_no_percentiles() -> None:
 # ── real runs ──────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.alone
 @needs_fio
 @pytest.mark.root
 def test_reading_measures_each_disk_alone_then_all_and_changes_no_byte(
@@ -175,6 +176,7 @@ def test_reading_measures_each_disk_alone_then_all_and_changes_no_byte(
     assert p50 is not None and p99 is not None and p50 <= p99
 
 
+@pytest.mark.alone
 @needs_fio
 @pytest.mark.root
 def test_percentiles_agree_with_fios_own(pair: tuple[Loop, Loop], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,6 +196,7 @@ def test_percentiles_agree_with_fios_own(pair: tuple[Loop, Loop], monkeypatch: p
     assert len(outcome.windows) == 4
 
 
+@pytest.mark.alone
 @needs_fio
 @pytest.mark.root
 def test_one_disk_is_not_measured_a_second_time_as_all_at_once(pair: tuple[Loop, Loop]) -> None:
@@ -201,6 +204,7 @@ def test_one_disk_is_not_measured_a_second_time_as_all_at_once(pair: tuple[Loop,
     assert [each.name for each in found] == ["disk.d0.read_1M_bytes_per_s"]
 
 
+@pytest.mark.alone
 @needs_fio
 @pytest.mark.root
 def test_sequential_runs_go_on_where_the_last_one_ended(
@@ -223,6 +227,7 @@ def test_sequential_runs_go_on_where_the_last_one_ended(
     assert [offset // MIB for offset in offsets] == [0, 20, 40, 60, 0, 20]
 
 
+@pytest.mark.alone
 @needs_fio
 def test_a_regular_file_can_be_read(tmp_path: Path) -> None:
     file = tmp_path / "disk:with a colon.img"
@@ -234,6 +239,7 @@ def test_a_regular_file_can_be_read(tmp_path: Path) -> None:
     assert measured.value is not None and measured.value > 0, measured.error
 
 
+@pytest.mark.alone
 @needs_fio
 @pytest.mark.root
 def test_block_sizes_are_in_the_names(pair: tuple[Loop, Loop]) -> None:
@@ -241,6 +247,7 @@ def test_block_sizes_are_in_the_names(pair: tuple[Loop, Loop]) -> None:
     assert "disk.d0.randread_64k_iops" in by_name(run_task(task, context(("d0", pair[0].path))))
 
 
+@pytest.mark.alone
 @needs_fio
 @pytest.mark.root
 def test_cancelled_it_ends_within_a_second_or_two(pair: tuple[Loop, Loop]) -> None:

@@ -20,6 +20,8 @@ from ahc_agent.task import TaskContext
 from ahc_agent.wire.messages import BenchLimits, Flow, PairOutcome
 from tests.pair_helpers import Remote, meet, meeting, tasks
 
+pytestmark = pytest.mark.alone
+
 
 def flow(outcome: PairOutcome, source: str) -> Flow:
     (found,) = [each for each in outcome.flows if each.source == source]
@@ -45,7 +47,6 @@ def test_both_ends_see_both_directions_and_the_connecting_end_the_round_trips() 
         assert figures == sorted(each or 0.0 for each in figures)
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize("streams", [1, 5])
 def test_the_receiver_has_what_the_sender_sent(streams: int) -> None:
     listened, connected = meet(tasks(streams=streams, latency=False))
