@@ -41,9 +41,13 @@ SCHEMA = "ahc.ramdisk-disk/1"
 _PLAIN = re.compile(r"[A-Za-z0-9_.,:/=+@%\-]+")
 
 _SYSLINUX_CONFIGURATION = """\
-# BIOS. The same arguments stand in EFI/debian/grub.cfg for UEFI.
+# BIOS. The same arguments stand in EFI/debian/grub.cfg for UEFI. Caps Lock brings a prompt, which goes on by itself:
+# tenths of a second without a key, and in all.
 SERIAL 0 115200
 DEFAULT ahc
+PROMPT 0
+TIMEOUT 100
+TOTALTIMEOUT 3000
 LABEL ahc
   LINUX /vmlinuz
   INITRD /initramfs

@@ -79,11 +79,14 @@ menuentry '{TITLE}' {{
 
 
 def pxelinux(script: Script) -> str:
-    """Files come from where PXELINUX itself came from; ``IPAPPEND 2`` adds ``BOOTIF``."""
+    """Files come from where PXELINUX itself came from; ``IPAPPEND 2`` adds ``BOOTIF``. A held Shift key or Caps Lock brings its
+    prompt, which no machine may wait at for ever: tenths of a second without a key, and in all."""
     shown = "\n".join(f"  SAY {remark}" for remark in script.remarks)
     return f"""# {TITLE}
 DEFAULT ahc
 PROMPT 0
+TIMEOUT 100
+TOTALTIMEOUT 3000
 LABEL ahc
 {shown}
   KERNEL /{KERNEL}
