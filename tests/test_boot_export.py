@@ -10,7 +10,8 @@ import pytest
 
 from ahc_agent.boot.export import LABEL, ExportError, export, partitions
 
-pytestmark = pytest.mark.root
+# All partitions of this label on the machine count: one test at a time.
+pytestmark = [pytest.mark.root, pytest.mark.alone]
 
 MAKE = {
     "vfat": ["mkfs.vfat", "-n", LABEL],
