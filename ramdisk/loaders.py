@@ -13,7 +13,7 @@ import msgspec
 from ramdisk import debian
 from ramdisk.contents import BOOT_PACKAGES
 from ramdisk.errors import BuildError
-from ramdisk.manifest import PackageLine
+from ramdisk.manifest import PackageLine, package_line
 from ramdisk.recipe import fingerprint, sha256
 from ramdisk.tree import fetch
 
@@ -78,16 +78,7 @@ def describe(root: Path, packages: list[debian.Package]) -> Loaders:
     return Loaders(
         root,
         tuple(lines),
-        tuple(
-            PackageLine(
-                name=package.name,
-                version=package.version,
-                source=package.source,
-                licences=debian.licences(root, package.name),
-                sha256=package.sha256,
-            )
-            for _, package in sorted(used.items())
-        ),
+        tuple(package_line(root, package) for _, package in sorted(used.items())),
     )
 
 

@@ -56,6 +56,17 @@ def artefact(path: Path) -> Artefact:
     return Artefact(file=path.name, size_bytes=path.stat().st_size, sha256=sha256(path))
 
 
+def package_line(tree: Path, package: debian.Package) -> PackageLine:
+    """A package that is unpacked in ``tree``."""
+    return PackageLine(
+        name=package.name,
+        version=package.version,
+        source=package.source,
+        licences=debian.licences(tree, package.name),
+        sha256=package.sha256,
+    )
+
+
 def used_packages(
     image: Image, tree: Path, packages: Iterable[debian.Package], kernel: str
 ) -> tuple[PackageLine, ...]:
@@ -69,13 +80,7 @@ def used_packages(
         f"boot/vmlinuz-{kernel}"
     }
     return tuple(
-        PackageLine(
-            name=package.name,
-            version=package.version,
-            source=package.source,
-            licences=debian.licences(tree, package.name),
-            sha256=package.sha256,
-        )
+        package_line(tree, package)
         for package in sorted(packages, key=lambda p: p.name)
         if any(name in there or _merged(name) in there for name in (*package.files, *package.settings))
     )
