@@ -17,6 +17,14 @@ from tests.machines_helpers import BOOT_S, image
 
 pytestmark = [pytest.mark.root, pytest.mark.machines, pytest.mark.timeout(900)]
 
+#: What harms waits so long (seconds) after the agent has joined, and knows its process.
+_JOINED = """\
+exec >/dev/ttyS0 2>&1
+until busybox netstat -tn | busybox grep -q ':5570.*ESTABLISHED'; do busybox sleep 1; done
+busybox sleep {seconds}
+for agent in $(busybox pidof python3); do :; done
+"""
+
 #: Beside the agent: the clock stands long before the image's date when it starts (the kernel takes no time before its own start);
 #: later the memory is eaten, and then the agent is held.
 _TABLE = """\
@@ -25,10 +33,6 @@ _TABLE = """\
 ::once:/bin/busybox sh /etc/harm
 """
 _HARM = """\
-exec >/dev/ttyS0 2>&1
-until busybox netstat -tn | busybox grep -q ':5570.*ESTABLISHED'; do busybox sleep 1; done
-busybox sleep 3
-for agent in $(busybox pidof python3); do :; done
 echo "TEST memory $(busybox grep VmRSS /proc/$agent/status)"
 busybox tail /dev/zero
 busybox kill -0 $agent && echo "TEST the agent lives"
@@ -42,10 +46,6 @@ _HOLD_TABLE = """\
 ::once:/bin/busybox sh /etc/harm
 """
 _HOLD = """\
-exec >/dev/ttyS0 2>&1
-until busybox netstat -tn | busybox grep -q ':5570.*ESTABLISHED'; do busybox sleep 1; done
-busybox sleep 10
-for agent in $(busybox pidof python3); do :; done
 echo "TEST the agent is held"
 busybox kill -STOP $agent
 """
@@ -67,7 +67,9 @@ def test_clock_memory_and_a_hung_agent_are_got_over(tmp_path: Path) -> None:
     with site(tmp_path, image("virtual")) as here:
         here.start_server()
         here.start_netboot()
-        guest = here.power_on(machine(1, cards=2), direct=_harmed(here, tmp_path, _TABLE, _HARM))
+        guest = here.power_on(
+            machine(1, cards=2), direct=_harmed(here, tmp_path, _TABLE, _JOINED.format(seconds=3) + _HARM)
+        )
         guest.wait_for("trouble .*the clock stood before this image was made", BOOT_S)
         guest.wait_for("hardware .*watchdog: Software Watchdog resets this machine after 60 s", BOOT_S)
         guest.wait_for("joined the server", BOOT_S)
@@ -84,7 +86,13 @@ def test_a_machine_is_reset_by_its_own_watchdog(tmp_path: Path) -> None:
     with site(tmp_path, image("full")) as here:
         here.start_server()
         here.start_netboot()
-        harmed = _harmed(here, tmp_path, _HOLD_TABLE, _HOLD, "module_blacklist=softdog,iTCO_wdt")
+        harmed = _harmed(
+            here,
+            tmp_path,
+            _HOLD_TABLE,
+            _JOINED.format(seconds=10) + _HOLD,
+            "module_blacklist=softdog,iTCO_wdt",
+        )
         guest = here.power_on(machine(1, watchdog=True), direct=harmed)
         guest.wait_for("trouble .*no watchdog: modprobe: ", BOOT_S)
         guest.wait_for("hardware .*watchdog: i6300ESB timer resets this machine after 60 s", BOOT_S)
